@@ -1,0 +1,36 @@
+"""Actors: a mailbox and a state that is on disk before anything follows from it. Knows storage, and no saga."""
+
+from .actor import Actor, Turn
+from .behaviour import Begin, Behaviour, Decision, Due, Moment, Resumed, Stage
+from .errors import ActorError, NotHosting
+from .mailbox import Mailbox
+from .ownership import Ownership
+from .restarts import Intensity, Restarts
+from .runtime import Cancellable, Runtime, SystemRuntime
+from .supervisor import Limits, Supervisor
+from .timers import Timer, Timers
+
+__all__ = [
+    "Actor",
+    "ActorError",
+    "Begin",
+    "Behaviour",
+    "Cancellable",
+    "Decision",
+    "Due",
+    "Intensity",
+    "Limits",
+    "Mailbox",
+    "Moment",
+    "NotHosting",
+    "Ownership",
+    "Restarts",
+    "Resumed",
+    "Runtime",
+    "Stage",
+    "Supervisor",
+    "SystemRuntime",
+    "Timer",
+    "Timers",
+    "Turn",
+]

@@ -1,0 +1,97 @@
+"""Who owns the store: taking the lease, keeping it, and knowing in time that it may be lost.
+
+Safety does not rest on the clocks here: every commit of an owner is guarded by its epoch in the same transaction.
+The clocks only decide how soon somebody takes over, and that an owner which could not renew stops acting before
+another begins. In between, two attempts under one key may run; keys and tombstones cover that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+from attrs import define
+
+from ..storage import Done, Fenced, Holder, Lease, Renew, Store, StoreError
+from .runtime import Runtime
+
+logger = logging.getLogger("atone")
+
+#: Seconds without a heartbeat after which a holder that cannot be examined counts as gone.
+TTL = 10.0
+
+
+@define(eq=False)
+class Ownership:
+    """The lease on one store, as one coordinator sees it."""
+
+    store: Store
+    runtime: Runtime
+    holder: Holder  #: this coordinator
+    is_gone: Callable[[Holder], bool | None]  #: whether another one certainly died, certainly lives, or unknown
+    ttl: float = TTL
+    _renewed: float = 0.0  #: monotonic
+    _watched: tuple[int, float, float] | None = None  #: epoch and beat of the holder, and since when unchanged
+
+    async def attempt(self) -> Lease | Holder:
+        """Take the lease if it is free or its holder is gone; otherwise say who holds it. Raises `StoreError`."""
+        began = self.runtime.monotonic()
+        lease = await self.store.lease()
+        if lease.holder is not None and not self._gone(lease, lease.holder):
+            return lease.holder
+        mine = await self.store.claim(self.holder, expected=lease.epoch, at=self.runtime.now())
+        if mine is None:
+            return (await self.store.lease()).holder or self.holder
+        self._renewed = began
+        return mine
+
+    async def acquire(self) -> Lease:
+        """Wait until the lease is taken, as a standby does."""
+        while True:
+            try:
+                found = await self.attempt()
+            except StoreError as error:
+                logger.warning("the lease could not be read, and will be: %s", error)
+            else:
+                if isinstance(found, Lease):
+                    return found
+            await self.runtime.sleep(self.ttl / 40)
+
+    async def keep(self, epoch: int, *, doubtful: Callable[[str], None], lost: asyncio.Event) -> None:
+        """Renew the lease until `lost` is set; calls `doubtful` when it cannot be renewed in time."""
+
+        def beat(result: Done | Fenced | StoreError, began: float) -> None:
+            if isinstance(result, Done):
+                self._renewed = max(self._renewed, began)
+            elif isinstance(result, Fenced):
+                lost.set()
+
+        while not lost.is_set():
+            began = self.runtime.monotonic()
+            self.store.submit(Renew(epoch, self.runtime.now()), partial(beat, began=began))
+            with anyio.move_on_after(self.ttl / 10):
+                await lost.wait()
+            if not self.fresh():
+                doubtful("the lease was not renewed in time")
+
+    def fresh(self) -> bool:
+        """Whether the lease was renewed within half its time: only then may an action begin."""
+        return self.runtime.monotonic() - self._renewed < self.ttl / 2
+
+    async def release(self, epoch: int) -> None:
+        """Give the lease back, so that the next one need not wait."""
+        await self.store.release(epoch, self.runtime.now())
+
+    def _gone(self, lease: Lease, holder: Holder) -> bool:
+        """Whether a holder is provably gone, or has not beaten for the whole time by *our* monotonic clock.
+
+        The heartbeat's own time is another machine's wall clock, so only its changing is looked at.
+        """
+        gone = self.is_gone(holder)
+        now = self.runtime.monotonic()
+        if self._watched is None or self._watched[:2] != (lease.epoch, lease.beat_at):
+            self._watched = (lease.epoch, lease.beat_at, now)
+        return gone is True or now - self._watched[2] >= self.ttl

@@ -1,0 +1,81 @@
+"""Everything of the outside world that the engine uses: clocks, chance, ids, tasks. Always injected.
+
+A simulation replaces this one object, and with it owns time, luck and scheduling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+import anyio.to_thread
+
+T = TypeVar("T")
+
+
+class Cancellable(Protocol):
+    """Something that was arranged for later, and can be called off."""
+
+    def cancel(self) -> object: ...
+
+
+class Runtime(Protocol):
+    """What the engine needs from outside."""
+
+    def now(self) -> float:
+        """UTC seconds. May jump; nothing that keeps an order safe depends on it."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def random(self) -> float:
+        """A number from 0 up to 1."""
+
+    def new_id(self) -> str:
+        """A text that nobody else uses."""
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
+        """Call a function in the event loop after a time."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run work in a task of its own."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Run a function in a worker thread; a cancel ends only the waiting."""
+
+
+class SystemRuntime:
+    """The real thing."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.now = time.time
+        self.monotonic = self._loop.time
+        self.random = random.random
+
+    def new_id(self) -> str:
+        """A random UUID."""
+        return uuid.uuid4().hex
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
+        """Call a function in the event loop after a time."""
+        return self._loop.call_later(seconds, function)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run work in a task of its own."""
+        return self._loop.create_task(work, name=name)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Run a function in one of anyio's worker threads; a cancel ends only the waiting."""
+        return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)

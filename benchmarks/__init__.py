@@ -1,0 +1,1 @@
+"""Speed, against what the disk allows and against peers, measured through the public face alone."""

@@ -1,0 +1,203 @@
+"""What any process may do with orders, whether it hosts them or not: accept messages, read, and wait for news."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from attrs import define, field
+
+from ..actors import Runtime, Supervisor
+from ..storage import (
+    Accept,
+    Accepted,
+    Codec,
+    Duplicate,
+    Finished,
+    Full,
+    InvalidId,
+    Lane,
+    Message,
+    NotFound,
+    Record,
+    Store,
+    Tombstone,
+)
+from .answers import CancelAnswer, SendAnswer, VerbAnswer
+from .behaviour import OrderState
+from .errors import AlreadyFinished, AnswerPending, CoordinatorClosed, CoordinatorFailed, MailboxFull, OrderError, OrderNotFound
+from .events import Control
+from .feed import Feed, Subscription
+from .registry import Registry
+from .views import Outcome, Transition, recorded_outcome, transition
+
+#: Unconsumed messages of one order, per lane, before further ones are refused.
+MAILBOX = 1000
+#: Characters of an id.
+ID_LENGTH = 200
+#: History rows read at a time.
+PAGE = 256
+
+
+@define(eq=False)
+class Access:
+    """Orders, as seen from one process."""
+
+    store: Store
+    codec: Codec
+    registry: Registry
+    runtime: Runtime = field(init=False)
+    feed: Feed = field(factory=Feed)
+    supervisor: Supervisor[OrderState] | None = None  #: while this process hosts
+    is_open: bool = False
+    failure: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise `CoordinatorFailed` or `CoordinatorClosed` where nothing can be asked any more."""
+        if self.failure is not None:
+            raise CoordinatorFailed from self.failure
+        if not self.is_open:
+            raise CoordinatorClosed
+
+    def fail(self, error: BaseException) -> None:
+        """The engine has failed: whoever waits and whoever calls is told."""
+        self.failure = error
+        failure = CoordinatorFailed()
+        failure.__cause__ = error
+        self.feed.fail(failure)
+
+    async def send(self, order_id: str, message: object, message_id: str | None) -> SendAnswer:
+        """Accept a message of the data lane."""
+        self.check()
+        kind = type(message).__name__
+        body = self.codec.encode(message, "the message")
+        if await self._never_expected(order_id, kind):
+            return SendAnswer.NEVER_EXPECTED
+        match await self._accept(order_id, message_id, Lane.DATA, kind, body):
+            case Accepted():
+                return SendAnswer.ACCEPTED
+            case Duplicate():
+                return SendAnswer.DUPLICATE
+            case Finished():
+                return SendAnswer.ALREADY_FINISHED
+            case _:
+                return SendAnswer.NOT_FOUND
+
+    async def request(self, order_id: str, control: Control, message_id: str | None, seconds: float) -> str:
+        """Accept a message of the control lane and wait for its decision; raises `AnswerPending`."""
+        self.check()
+        body = self.codec.encode(control, "the request")
+        with self.feed.subscribe(order_id) as subscription:
+            result = await self._accept(order_id, message_id, Lane.CONTROL, control.verb, body)
+            if isinstance(result, Finished):
+                return CancelAnswer.ALREADY_FINISHED
+            if isinstance(result, NotFound):
+                return CancelAnswer.NOT_FOUND
+            try:
+                async with asyncio.timeout(seconds):
+                    answer = await self._decision(result, subscription)
+            except TimeoutError:
+                raise AnswerPending(order_id, seconds) from None
+        if answer not in _ANSWERS:
+            raise OrderError(order_id, f"could not read the request ({answer}): see its history for the reason")
+        return answer
+
+    async def _decision(self, accepted: Accepted | Duplicate, subscription: Subscription) -> str:
+        while (answer := await self.store.answer(accepted.seq)) is None:
+            await subscription.wait()
+        return answer
+
+    async def _accept(
+        self, order_id: str, message_id: str | None, lane: Lane, kind: str, body: bytes
+    ) -> Accepted | Duplicate | Finished | NotFound:
+        check_id("order's id", order_id)
+        message_id = message_id if message_id is not None else self.runtime.new_id()
+        check_id("message's id", message_id)
+        now = self.runtime.now()
+        result = await self.store.write(Accept(order_id, message_id, lane, kind, body, now, MAILBOX))
+        if isinstance(result, Full):
+            raise MailboxFull(order_id, result.limit)
+        if isinstance(result, Accepted) and self.supervisor is not None:
+            self.supervisor.deliver(result.key, Message(result.seq, message_id, lane, kind, body, now))
+        return result
+
+    async def _never_expected(self, order_id: str, kind: str) -> bool:
+        """Whether the order's saga has no place for such a message. One of an unknown saga may have."""
+        if all(saga.receives(kind) for saga in self.registry):
+            return False
+        found = await self.store.find(order_id)
+        saga = self.registry.find(found.definition) if isinstance(found, Record) else None
+        return saga is not None and not saga.receives(kind)
+
+    async def find(self, order_id: str) -> Record | Tombstone:
+        """An order on disk; raises `OrderNotFound`."""
+        self.check()
+        check_id("order's id", order_id)
+        found = await self.store.find(order_id)
+        if found is None:
+            raise OrderNotFound(order_id)
+        return found
+
+    async def record(self, order_id: str) -> Record:
+        """An order that was not purged; raises `OrderNotFound` or `AlreadyFinished`."""
+        found = await self.find(order_id)
+        if isinstance(found, Tombstone):
+            raise AlreadyFinished(order_id, found.status)
+        return found
+
+    async def outcome(self, order_id: str) -> Outcome:
+        """Wait until an order has ended."""
+        with self.feed.subscribe(order_id) as subscription:
+            while True:
+                record = await self.record(order_id)
+                if record.snapshot.phase == 0:
+                    return recorded_outcome(record, self.registry, self.codec)
+                await subscription.wait()
+                if isinstance(subscription.news, Outcome):
+                    return subscription.news
+
+    async def history(self, order_id: str, after: int) -> AsyncIterator[Transition]:
+        """The history of an order above a revision, as far as it has come."""
+        key = (await self.record(order_id)).key
+        while rows := await self.store.history(key, after=after, limit=PAGE):
+            for row in rows:
+                yield transition(row)
+            after = rows[-1].revision
+
+    async def watch(self, order_id: str, after: int) -> AsyncIterator[Transition]:
+        """The same, then what is added, until the order has ended."""
+        with self.feed.subscribe(order_id) as subscription:
+            while True:
+                final = (await self.record(order_id)).snapshot.phase == 0
+                async for one in self.history(order_id, after):
+                    yield one
+                    after = one.revision
+                if final:
+                    return
+                await subscription.wait()
+
+    async def tail(self, poll: float) -> None:
+        """While another process hosts: notice what it commits, for the subscribers here. Runs until cancelled."""
+        last = await self.store.last_seq()
+        while True:
+            await self.runtime.sleep(poll)
+            if not self.feed:
+                continue
+            while news := await self.store.tail(last, PAGE):
+                last = news[-1][0]
+                for order_id in {order_id for _, order_id in news}:
+                    self.feed.publish(order_id)
+
+
+_ANSWERS = frozenset([*CancelAnswer, *VerbAnswer])
+
+
+def check_id(what: str, text: object) -> None:
+    """Raise `InvalidId` for a text that could not be stored faithfully or shown safely."""
+    if not isinstance(text, str):
+        raise InvalidId(what, f"it is a {type(text).__name__}")
+    if not text or len(text) > ID_LENGTH:
+        raise InvalidId(what, f"it has {len(text)} characters")
+    if not text.isprintable():
+        raise InvalidId(what, "it has characters that cannot be printed")
+

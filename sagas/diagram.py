@@ -1,0 +1,69 @@
+"""A saga as a picture: Mermaid text that renders on most code hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
+
+
+@frozen
+class Place:
+    """One step or awaited message, as far as a picture needs it."""
+
+    name: str
+    zone: str
+    kind: str  #: step, read-only, pivot or receive
+    undoes: bool  #: whether it has a compensation that can run
+    turns_back: bool  #: whether a decline or a timeout turns the order back here
+
+
+def flowchart(nodes: Sequence[Sequence[Place]]) -> Iterator[str]:
+    """The lines of a Mermaid flowchart: forward with solid arrows, the way back with dotted ones."""
+    yield "flowchart TD"
+    yield "    start([start])"
+    previous = ["start"]
+    ends: list[str] = []
+    number = 0
+    for zone in ("compensatable", "pivot", "retriable"):
+        members = [node for node in nodes if node[0].zone == zone]
+        if members:
+            yield f"    subgraph {zone}"
+        for node in members:
+            names = [f"n{number + offset}" for offset in range(len(node))]
+            number += len(node)
+            yield from (f"        {name}{_box(place)}" for name, place in zip(names, node, strict=True))
+            yield from (f"        {before} --> {name}" for before in previous for name in names)
+            previous = names
+            ends += [name for name, place in zip(names, node, strict=True) if place.turns_back]
+        if members:
+            yield "    end"
+    yield from (f"    {before} --> completed([COMPLETED])" for before in previous)
+    yield from _way_back([place for node in nodes for place in node], ends)
+
+
+def _box(place: Place) -> str:
+    if place.kind == "receive":
+        return f'{{{{"{place.name}"}}}}'
+    if place.kind == "pivot":
+        return f'[["{place.name}"]]'
+    return f'["{place.name}"]'
+
+
+def _way_back(places: Sequence[Place], ends: Sequence[str]) -> Iterator[str]:
+    undone = [(f"n{i}", f"u{i}", place.name) for i, place in enumerate(places) if place.undoes]
+    if not undone and not ends:
+        return
+    yield "    subgraph rollback"
+    yield from (f'        {undo}["undo {name}"]' for _, undo, name in undone)
+    yield "    end"
+    back = [undo for _, undo, _ in reversed(undone)]
+    yield from (f"    {step} -. fails .-> {undo}" for step, undo, _ in undone)
+    yield from (f"    {first} -.-> {second}" for first, second in zip(back, [*back[1:], "compensated([COMPENSATED])"], strict=True))
+    yield from (f"    {end} -. turns back .-> {_undo_before(end, undone)}" for end in ends)
+
+
+def _undo_before(end: str, undone: Sequence[tuple[str, str, str]]) -> str:
+    """The first compensation on the way back from a place."""
+    number = int(end[1:])
+    return next((undo for step, undo, _ in reversed(undone) if int(step[1:]) <= number), "compensated([COMPENSATED])")

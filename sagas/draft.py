@@ -1,0 +1,138 @@
+"""The planner's working copy of an order: it is changed freely, then frozen into a `Plan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, field, frozen
+
+from ..actors import Moment
+from .events import Command, Run
+from .progress import Failure, Park, ParkReason, Progress, Reason, Slot, Status, StepStatus, Work
+from .receive import Receive
+from .saga import Saga, Zone
+from .standing import too_late
+
+
+@frozen
+class Note:
+    """What happened, for the history."""
+
+    event: str
+    slot: int | None = None
+    attempt: int | None = None
+    failure: Failure | None = None
+    remark: str | None = None
+
+
+@frozen
+class Plan:
+    """What the planner decided. Nothing of it counts until `progress` is on disk."""
+
+    progress: Progress
+    commands: tuple[Command, ...]
+    notes: tuple[Note, ...]
+    answers: tuple[tuple[int, str], ...]  #: messages consumed, each with its answer
+    guarded: bool  #: commit only if no message waits that the order has not seen
+
+
+@define
+class Draft:
+    """A progress under change, with what it asks for so far."""
+
+    saga: Saga[Any]
+    progress: Progress
+    moment: Moment
+    commands: list[Command] = field(factory=list)
+    notes: list[Note] = field(factory=list)
+    answers: list[tuple[int, str]] = field(factory=list)
+    guarded: bool = False
+    _touched: set[int] = field(factory=set)
+
+    def plan(self) -> Plan:
+        """Freeze what was decided."""
+        return Plan(self.progress, tuple(self.commands), tuple(self.notes), tuple(self.answers), self.guarded)
+
+    def slot(self, index: int) -> Slot:
+        """A slot that may be changed."""
+        if index not in self._touched:
+            self._touched.add(index)
+            self.progress.slots[index] = self.progress.slots[index].copy()
+        return self.progress.slots[index]
+
+    def note(self, event: str, index: int | None = None, attempt: int | None = None, **rest: Any) -> None:
+        """Put a line into the history."""
+        self.notes.append(Note(event, index, attempt, **rest))
+
+    def schedule(self, index: int, work: Work, delay: float = 0.0) -> None:
+        """Name the next work of a slot, to begin after `delay` seconds."""
+        slot = self.slot(index)
+        slot.work, slot.running, slot.due = work, False, self.moment.now + delay
+
+    def run(self, index: int, work: Work) -> None:
+        """Commit the intent of one more attempt, and ask for it to be sent."""
+        slot = self.slot(index)
+        if slot.lingers is not None:
+            self.note("OVERLAP", index, slot.sent[Work.ACTION], remark="the attempt before has still not ended")
+        slot.work, slot.running, slot.due, slot.lingers = work, True, None, None
+        slot.sent[work] += 1
+        if work is Work.ACTION:
+            slot.status = StepStatus.STARTED
+        elif work is Work.COMPENSATION:
+            slot.status = StepStatus.COMPENSATING
+        self.commands.append(Run(index, work, slot.sent[work]))
+
+    def idle(self, index: int, status: StepStatus) -> Slot:
+        """Leave a slot in a status with nothing more to do for it."""
+        slot = self.slot(index)
+        slot.status, slot.work, slot.running, slot.due = status, None, False, None
+        return slot
+
+    def ready(self, slot: Slot) -> bool:
+        """Whether the scheduled work of a slot may begin now."""
+        return slot.work is not None and not slot.running and max(slot.due or 0, slot.lingers or 0) <= self.moment.now
+
+    def may_retry(self, index: int) -> bool:
+        """Whether the action may be sent once more under its key."""
+        spent = self.progress.slots[index].spent[Work.ACTION]
+        return self.saga.step(index).repeatable and spent < self.saga.retry(index, Work.ACTION).attempts
+
+    def delay(self, index: int, work: Work) -> float:
+        """The backoff before the next attempt."""
+        return self.saga.retry(index, work).delay(self.progress.slots[index].spent[work], self.moment.luck)
+
+    def owes(self, index: int) -> bool:
+        """Whether the slot may have had an effect that is not undone."""
+        slot = self.progress.slots[index]
+        if isinstance(self.saga.slots[index], Receive) or self.saga.zone(index) is not Zone.COMPENSATABLE:
+            return False
+        if self.saga.step(index).read_only or slot.status is StepStatus.COMPENSATED:
+            return False
+        return slot.status in {StepStatus.SUCCEEDED, StepStatus.COMPENSATING} or (
+            slot.doubt and slot.status is not StepStatus.SKIPPED
+        )
+
+    @property
+    def too_late(self) -> bool:
+        """Whether the order does not turn back on request any more."""
+        return too_late(self.saga, self.progress)
+
+    def turn_back(self, reason: Reason) -> None:
+        """Turn the order back, for good. A park that only held it from going forward is lifted."""
+        self.progress.reason = reason
+        park = self.progress.park
+        if park is not None and park.reason is ParkReason.PREDICATE:
+            self.progress.park = None
+
+    def park(self, reason: ParkReason, index: int | None, failure: Failure | None) -> None:
+        """Hold the order for a person."""
+        self.progress.parks += 1
+        name = self.saga.slots[index].name if index is not None else None
+        self.progress.park = Park(self.progress.parks, reason, name, str(failure) if failure else None)
+        self.note("PARKED", index, failure=failure, remark=str(reason))
+
+    def end(self, status: Status) -> None:
+        """End the order. The commit is guarded: what was accepted before the end is decided before it."""
+        self.progress.final = status
+        self.guarded = True
+

@@ -1,0 +1,148 @@
+"""The tasks behind a coordinator: stand by, host, drain, and stand by again.
+
+They run in a task of their own, so that a coordinator can be entered in one task and left in another (a fixture, a
+lifespan), and no cancel scope of ours ever encloses the user's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+from attrs import define, field
+
+from ..actors import Actor, Limits, Ownership, Supervisor, Timers, Turn
+from ..storage import Holder, Lease, Phase, StoreError, this_process
+from .access import Access
+from .behaviour import OrderBehaviour, OrderState
+from .errors import AlreadyHosted
+from .progress import Status
+from .runner import Runner
+from .views import outcome
+
+logger = logging.getLogger("atone")
+
+
+@define(eq=False)
+class Engine:
+    """Hosts the orders of one store while it may, and follows the host while it may not."""
+
+    access: Access
+    services: Mapping[Any, object]
+    limits: Limits
+    overlap_grace: float  #: seconds
+    shutdown_grace: float  #: seconds
+    is_gone: Callable[[Holder], bool | None]
+    _ownership: Ownership = field(init=False)
+    _lease: Lease | None = None
+    _runner: Runner | None = None
+    _task: asyncio.Task[None] | None = None
+
+    async def open(self, *, host: bool, standby: bool) -> None:
+        """Take the lease if it is free, and start the tasks. Raises `AlreadyHosted` or a `StoreError`."""
+        access = self.access
+        holder = this_process(access.runtime.new_id())
+        self._ownership = Ownership(access.store, access.runtime, holder, self.is_gone)
+        found = await self._ownership.attempt() if host else None
+        if isinstance(found, Holder) and not standby:
+            raise AlreadyHosted(str(found))
+        self._lease = found if isinstance(found, Lease) else None
+        supervisor = self._supervisor(self._lease) if self._lease else None
+        access.supervisor = supervisor
+        self._task = access.runtime.spawn(self._run(supervisor, host=host), "atone-engine")
+        self._task.add_done_callback(self._ended)
+
+    async def close(self) -> None:
+        """Begin nothing more, let what runs end within the grace, and give the lease back."""
+        supervisor = self.access.supervisor
+        if supervisor is not None and self._runner is not None:
+            supervisor.drain()
+            await self._drain(supervisor, self._runner)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._lease is not None:
+            try:
+                await self._ownership.release(self._lease.epoch)
+            except StoreError as error:
+                logger.warning("the lease could not be given back, and will run out: %s", error)
+
+    async def _drain(self, supervisor: Supervisor[OrderState], runner: Runner) -> None:
+        """Wait for attempts and commits under way; whatever is cut off is taken up by the next host."""
+        runtime = self.access.runtime
+        end = runtime.monotonic() + self.shutdown_grace
+        while (runner.busy or supervisor.busy) and runtime.monotonic() < end and not supervisor.sick.is_set():
+            await runtime.sleep(0.005)
+
+    async def _run(self, supervisor: Supervisor[OrderState] | None, *, host: bool) -> None:
+        while True:
+            if supervisor is None:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self.access.tail, self.limits.poll)
+                    if not host:
+                        await asyncio.Event().wait()
+                    self._lease = await self._ownership.acquire()
+                    tasks.cancel_scope.cancel()
+                supervisor = self._supervisor(self._lease)
+                self.access.supervisor = supervisor
+                self.access.feed.publish_all()
+            await self._host(supervisor)
+            supervisor = self._lease = None
+
+    async def _host(self, supervisor: Supervisor[OrderState]) -> None:
+        """Host until another owner takes over, or the task is cancelled."""
+        logger.info("hosting with epoch %d", supervisor.epoch)
+        try:
+            async with anyio.create_task_group() as tasks:
+                for job in (supervisor.load, supervisor.scan, supervisor.listen, supervisor.heal):
+                    tasks.start_soon(job)
+                await self._ownership.keep(supervisor.epoch, doubtful=supervisor.stand_down, lost=supervisor.lost)
+                tasks.cancel_scope.cancel()
+            logger.warning("another process hosts now; standing by")
+        finally:
+            self.access.supervisor = None
+            supervisor.stop()
+            self.access.feed.publish_all()
+
+    def _supervisor(self, lease: Lease) -> Supervisor[OrderState]:
+        access = self.access
+        timers = Timers(access.runtime)
+        runner = Runner(access.runtime, timers, access.codec, self.services, lease.epoch, self.overlap_grace)
+        supervisor = Supervisor(
+            store=access.store,
+            runtime=access.runtime,
+            timers=timers,
+            behaviour=OrderBehaviour(access.registry, access.codec),
+            stage=runner,
+            epoch=lease.epoch,
+            died=lease.died,
+            quarantined=Status.PARKED,
+            on_commit=self._publish,
+            may_act=self._ownership.fresh,
+            limits=self.limits,
+        )
+        runner.post = supervisor.post
+        self._runner = runner
+        return supervisor
+
+    def _publish(self, actor: Actor[OrderState], turn: Turn[OrderState]) -> None:
+        """Tell whoever waits for this order; one that has ended is told with its outcome."""
+        if not self.access.feed.wanted(actor.id):
+            return
+        state = turn.state
+        news = None
+        if turn.snapshot.phase is Phase.FINAL:
+            news = outcome(state.id, state.saga, state.progress, state.values, self.access.codec)
+        self.access.feed.publish(actor.id, news)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The engine itself failed: say so on the next call, and to everybody who waits."""
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            logger.critical("the coordinator has failed", exc_info=error)
+            self.access.fail(error)

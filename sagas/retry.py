@@ -1,0 +1,36 @@
+"""How often and how soon something is tried again."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+#: A delay doubles so often that the power must not overflow a float.
+_EXPONENT_LIMIT = 64
+
+
+@frozen(kw_only=True)
+class Retry:
+    """How often a step, a probe or a compensation is tried, and how long to wait in between.
+
+    `attempts` counts the first try as well. The wait before try *n + 1* is `first * factor ** (n - 1)`
+    seconds, at most `longest`, and shortened by a random part of up to `jitter` of itself, so that orders
+    which failed together do not come back together.
+    """
+
+    attempts: int = field(default=3, validator=validators.ge(1))
+    first: float = field(default=0.1, validator=validators.ge(0))  #: seconds
+    factor: float = field(default=2.0, validator=validators.ge(1))
+    longest: float = field(default=60.0, validator=validators.ge(0))  #: seconds
+    jitter: float = field(default=0.2, validator=[validators.ge(0), validators.le(1)])
+
+    def delay(self, tries: int, luck: float) -> float:
+        """Seconds to wait after `tries` failed tries; `luck` from 0 up to 1 draws the jitter."""
+        exponent = min(max(tries - 1, 0), _EXPONENT_LIMIT)
+        wait = min(self.first * self.factor**exponent, self.longest)
+        return wait * (1 - self.jitter * luck)
+
+
+BEFORE_PIVOT = Retry(attempts=3)
+#: What must not be given up lightly: steps after the pivot, and every compensation.
+UNTIL_DONE = Retry(attempts=20)
+PROBING = Retry(attempts=5)

@@ -1,0 +1,184 @@
+"""Where the user's functions run: one task per attempt, a timeout each, and the truth about how it ended.
+
+A timeout ends the waiting, not the attempt: it is in doubt at once, its task is cancelled, and until it has really
+ended (or the grace is over) the planner sends nothing else under its key. No exception is trusted to mean that
+nothing happened, except the one that says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from typing import Any
+
+from attrs import define, field
+
+from ..actors import Runtime, Timer, Timers
+from ..storage import Codec
+from .behaviour import OrderState, failure
+from .context import StepContext, idempotency_key
+from .errors import PermanentError
+from .events import Ended, Finding, Late, Probed, Refused, Returned, Run, Unknown
+from .inject import Binding, FromContext
+from .progress import Failure, Work
+from .saga import Saga
+from .step import Call, DidNotHappen, Happened, NeverWillHappen, StillUnknown
+
+_FINDINGS: dict[type, Finding] = {
+    DidNotHappen: Finding.DID_NOT_HAPPEN,
+    NeverWillHappen: Finding.NEVER_WILL_HAPPEN,
+    StillUnknown: Finding.STILL_UNKNOWN,
+}
+
+
+@define(eq=False)
+class Attempt:
+    """One attempt under way."""
+
+    key: int  #: of the order's actor
+    state: OrderState
+    run: Run
+    call: Call
+    task: asyncio.Task[None] = field(init=False)
+    timer: Timer = field(init=False)
+    timed_out: bool = False
+    stopped: bool = False  #: cut off by the engine; nothing is reported
+
+
+@define(eq=False)
+class Runner:
+    """Performs what the planner asks for, and reports how each attempt ended."""
+
+    runtime: Runtime
+    timers: Timers
+    codec: Codec
+    services: Mapping[Any, object]
+    epoch: int
+    overlap_grace: float  #: seconds
+    post: Callable[[int, object], None] = field(init=False)
+    _attempts: dict[int, dict[Run, Attempt]] = field(factory=dict)
+
+    def perform(self, key: int, state: object, effects: tuple[object, ...]) -> None:
+        """Begin attempts whose intent is on disk."""
+        assert isinstance(state, OrderState)
+        for run in effects:
+            assert isinstance(run, Run)
+            call = state.saga.call(run.slot, run.work)
+            assert call is not None, "the planner asks only for what the saga has"
+            attempt = Attempt(key, state, run, call)
+            self._attempts.setdefault(key, {})[run] = attempt
+            attempt.timer = self.timers.after(call.timeout, partial(self._expire, attempt))
+            attempt.task = self.runtime.spawn(self._run(attempt), f"{state.id}/{run.slot}")
+
+    def alive(self, key: int) -> frozenset[Hashable]:
+        """The attempts of an order that have not really ended."""
+        return frozenset(self._attempts.get(key, ()))
+
+    def stop(self, key: int) -> None:
+        """Cut the attempts of an order off; they are in doubt when the order is taken up again."""
+        for attempt in self._attempts.pop(key, {}).values():
+            attempt.stopped = True
+            attempt.timer.cancel()
+            attempt.task.cancel()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any attempt is under way."""
+        return bool(self._attempts)
+
+    async def _run(self, attempt: Attempt) -> None:
+        """Call the user's function and report the end. KeyboardInterrupt and SystemExit are never recorded."""
+        how: Returned | Refused | Unknown | Probed
+        try:
+            how = self._returned(attempt, await self._call(attempt))
+        except PermanentError as error:
+            how = Refused(failure(error))
+        except asyncio.CancelledError as error:
+            how = Unknown(failure(error))
+        except Exception as error:  # noqa: BLE001  # whatever else it raises, the effect may have happened
+            how = Unknown(failure(error))
+        if not attempt.stopped:
+            self._report(attempt, how)
+
+    async def _call(self, attempt: Attempt) -> object:
+        function = attempt.call.function
+        binding = attempt.state.saga.bindings[attempt.run.slot][attempt.run.work]
+        assert binding is not None
+        state = attempt.state
+        context = self._context(attempt) if _wants_context(binding) else _NOBODY
+        arguments = binding.arguments(context, state.input, state.values, self.services)
+        if inspect.iscoroutinefunction(function):
+            return await function(**arguments)
+        return await self.runtime.in_thread(partial(function, **arguments))
+
+    def _context(self, attempt: Attempt) -> StepContext:
+        state, run = attempt.state, attempt.run
+        step = state.saga.slots[run.slot].name
+        key = partial(idempotency_key, state.saga.name, state.id, step)
+        action_key = key("action")
+        own = action_key if run.work is Work.ACTION else key(run.work.name.lower())
+        return StepContext(
+            key=own, action_key=action_key, saga=state.saga.name, order_id=state.id, step=step,
+            attempt=run.number, epoch=self.epoch,
+        )  # fmt: skip
+
+    def _returned(self, attempt: Attempt, result: object) -> Returned | Probed:
+        """What an attempt returned, encoded. A result that cannot be stored raises, and is in doubt."""
+        if attempt.run.work is Work.COMPENSATION:
+            return Returned(None)
+        if attempt.run.work is Work.PROBE:
+            if isinstance(result, Happened):
+                return self._stored(attempt, result.result)
+            if type(result) not in _FINDINGS:
+                msg = f"a probe returned {type(result).__name__}: return Happened(result) or one of the other answers"
+                raise TypeError(msg)
+            return Probed(_FINDINGS[type(result)])
+        return self._stored(attempt, result)
+
+    def _stored(self, attempt: Attempt, result: object) -> Returned:
+        """Encode a result and decode it again: what later steps get is the same with or without a restart."""
+        saga, slot = attempt.state.saga, attempt.run.slot
+        if result is None:
+            return Returned(None)
+        body = self.codec.encode(result, f"the result of step {saga.slots[slot].name!r}")
+        return Returned(body, self.codec.decode(body, saga.results[slot]))
+
+    def _expire(self, attempt: Attempt) -> None:
+        """The timeout: the attempt is in doubt now, and asked to end. A thread cannot be asked."""
+        attempt.timed_out = True
+        error = Failure("TimeoutError", f"no answer within {attempt.call.timeout:g} s")
+        lingers = self.runtime.now() + self.overlap_grace
+        run = attempt.run
+        self.post(attempt.key, Ended(run.slot, run.work, run.number, Unknown(error, lingers=lingers)))
+        if inspect.iscoroutinefunction(attempt.call.function):
+            attempt.task.cancel()
+
+    def _report(self, attempt: Attempt, how: Returned | Refused | Unknown | Probed) -> None:
+        run = attempt.run
+        attempts = self._attempts.get(attempt.key, {})
+        attempts.pop(run, None)
+        if not attempts:
+            self._attempts.pop(attempt.key, None)
+        if attempt.timed_out:
+            answer = None if isinstance(how, Unknown) else type(how).__name__.lower()
+            self.post(attempt.key, Late(run.slot, run.work, run.number, answer))
+        else:
+            attempt.timer.cancel()
+            self.post(attempt.key, Ended(run.slot, run.work, run.number, how))
+
+
+_NOBODY = StepContext(key="")
+
+
+def _wants_context(binding: Binding) -> bool:
+    return any(isinstance(parameter.source, FromContext) for parameter in binding.parameters)
+
+
+def result_fits(codec: Codec, saga: Saga[Any], step: str, result: object) -> bytes | None:
+    """The bytes of a result that an operator gives for a step; raises where they would not decode."""
+    index = next(i for i, slot in enumerate(saga.slots) if slot.name == step)
+    body = codec.encode(result, f"the result of step {step!r}")
+    codec.decode(body, saga.results[index])
+    return body

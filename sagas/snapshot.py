@@ -1,0 +1,117 @@
+"""A progress as bytes, and back. Written at every transition, so it is compact and made by hand.
+
+A slot is a list in the order of the fields below; one that was never touched is `null`. Results are encoded
+already and are put in as they are; those over `INLINE` bytes are kept in a row of their own, written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from ..storage import Record, Undecodable
+from .progress import (
+    CauseKind,
+    Failure,
+    Park,
+    ParkReason,
+    Progress,
+    Reason,
+    Slot,
+    Status,
+    StepStatus,
+    Work,
+)
+
+FORMAT = 1
+#: Bytes: a larger result has a row of its own.
+INLINE = 1024
+
+
+def restore(record: Record, slots: int) -> Progress:
+    """The progress of an order on disk, with its quarantine as a park; raises `Undecodable`."""
+    if record.damage is not None:
+        raise Undecodable(record.damage)
+    if record.revision == 0:
+        return Progress([Slot() for _ in range(slots)])
+    progress = decode(record.snapshot.body, record.parts)
+    if len(progress.slots) != slots:
+        msg = f"the snapshot has {len(progress.slots)} steps and the saga {slots}: register the saga it was made by"
+        raise Undecodable(msg)
+    if record.quarantine is not None and progress.park is None:
+        progress.parks += 1
+        progress.park = Park(progress.parks, ParkReason.CRASH_LOOP, None, record.quarantine)
+    return progress
+
+
+def encode(progress: Progress) -> bytes:
+    """The bytes of a progress."""
+    reason, park = progress.reason, progress.park
+    document = {
+        "format": FORMAT,
+        "slots": [_pack(slot) for slot in progress.slots],
+        "cursor": progress.cursor,
+        "begun": progress.begun,
+        "reason": reason and (reason.kind, reason.text, reason.by, reason.slot),
+        "park": park and (park.number, park.reason, park.step, park.error),
+        "parks": progress.parks,
+        "suspended": progress.suspended,
+        "deadline": progress.deadline,
+        "deaths": progress.deaths,
+        "unpaid": progress.unpaid,
+        "final": progress.final,
+    }
+    return orjson.dumps(document)
+
+
+def decode(body: bytes, parts: Mapping[str, bytes]) -> Progress:
+    """The progress of these bytes; raises `Undecodable` for anything else."""
+    try:
+        document = orjson.loads(body)
+        if document["format"] != FORMAT:
+            msg = f"the snapshot has format {document['format']!r}, and this release reads {FORMAT}: install a newer one"
+            raise Undecodable(msg)
+        reason, park, final = document["reason"], document["park"], document["final"]
+        return Progress(
+            slots=[_unpack(str(index), packed, parts) for index, packed in enumerate(document["slots"])],
+            cursor=document["cursor"],
+            begun=document["begun"],
+            reason=reason and Reason(CauseKind(reason[0]), *reason[1:]),
+            park=park and Park(park[0], ParkReason(park[1]), *park[2:]),
+            parks=document["parks"],
+            suspended=document["suspended"],
+            deadline=document["deadline"],
+            deaths=document["deaths"],
+            unpaid=document["unpaid"],
+            final=final and Status(final),
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        msg = f"the snapshot is not one of an order ({type(error).__name__}): restore it from a backup"
+        raise Undecodable(msg) from error
+
+
+def _pack(slot: Slot) -> list[Any] | None:
+    if slot.status is StepStatus.PENDING and slot.work is None and not slot.sent[0]:
+        return None
+    result: Any = None
+    if slot.result is not None:
+        result = "part" if len(slot.result) > INLINE else [orjson.Fragment(slot.result)]
+    error, undo = slot.error, slot.undo_error
+    return [
+        slot.status, slot.doubt, slot.work, slot.running, slot.due, slot.lingers, slot.sent, slot.spent,
+        error and (error.kind, error.text), undo and (undo.kind, undo.text), result, slot.kind,
+    ]  # fmt: skip
+
+
+def _unpack(name: str, packed: list[Any] | None, parts: Mapping[str, bytes]) -> Slot:
+    if packed is None:
+        return Slot()
+    status, doubt, work, running, due, lingers, sent, spent, error, undo, result, kind = packed
+    return Slot(
+        StepStatus(status), doubt, None if work is None else Work(work), running, due, lingers,
+        [int(n) for n in sent], [int(n) for n in spent],
+        error and Failure(*error), undo and Failure(*undo),
+        None if result is None else parts[name] if result == "part" else orjson.dumps(result[0]), kind,
+    )  # fmt: skip

@@ -1,0 +1,62 @@
+"""Questions about where an order stands. Pure, like the planner that they serve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..storage import Phase
+from .progress import ParkReason, Progress, Status, StepStatus, Work
+from .receive import Receive
+from .saga import Saga
+
+
+def too_late(saga: Saga[Any], progress: Progress) -> bool:
+    """Whether the pivot's intent was committed: from then on the order does not turn back on request."""
+    return saga.pivot is not None and progress.slots[saga.pivot].sent[Work.ACTION] > 0
+
+
+def expected(saga: Saga[Any], progress: Progress) -> Receive | None:
+    """The place whose message would be consumed now, if the order waits for one."""
+    if progress.held or progress.reason or progress.final or progress.cursor >= len(saga.nodes):
+        return None
+    index = saga.nodes[progress.cursor][0]
+    receive = saga.slots[index]
+    return receive if isinstance(receive, Receive) and progress.slots[index].status is StepStatus.STARTED else None
+
+
+def status(saga: Saga[Any], progress: Progress) -> Status:
+    """The status of the order."""
+    if progress.final is not None:
+        return progress.final
+    if progress.park is not None:
+        return Status.PARKED
+    if progress.suspended:
+        return Status.SUSPENDED
+    if progress.reason is not None:
+        return Status.COMPENSATING
+    return Status.WAITING if expected(saga, progress) else Status.RUNNING
+
+
+def phase(saga: Saga[Any], progress: Progress) -> Phase:
+    """What a host has to do for the order. One that neither waits nor is held must be taken up again."""
+    if progress.final is not None:
+        return Phase.FINAL
+    if any(slot.running for slot in progress.slots):
+        return Phase.ACTIVE
+    waits = progress.held or expected(saga, progress) or any(slot.work is not None for slot in progress.slots)
+    return Phase.IDLE if waits else Phase.ACTIVE
+
+
+def wake_at(saga: Saga[Any], progress: Progress) -> float | None:
+    """When the order wants to be woken, if nothing happens before. Timers of a held order keep their time."""
+    if progress.final is not None or progress.suspended:
+        return None
+    times = []
+    if progress.deadline is not None and progress.reason is None and not too_late(saga, progress):
+        times.append(progress.deadline)
+    if progress.park is not None:
+        return min(times) if times and progress.park.reason is ParkReason.PREDICATE else None
+    for slot in progress.slots:
+        if slot.due is not None and not slot.running:
+            times.append(max(slot.due, slot.lingers or slot.due))
+    return min(times, default=None)

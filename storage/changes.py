@@ -1,0 +1,251 @@
+"""What each kind of write does to the tables: plain functions of rows, without a thought of transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .codec import checksum
+from .lease import Claim, Release, claim, release
+from .queries import find
+from .statements import STATEMENTS
+from .store import (
+    Accept,
+    Accepted,
+    Advance,
+    Create,
+    Created,
+    Definition,
+    Done,
+    Duplicate,
+    Entry,
+    Exists,
+    Finished,
+    Full,
+    Lease,
+    NotFound,
+    Purge,
+    Purged,
+    Quarantine,
+    Record,
+    Renew,
+    Stale,
+    Tombstone,
+    Unseen,
+    Write,
+)
+
+
+class Refused(Exception):
+    """A guard did not match; what was written since the savepoint must go. It carries the answer."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+class Changes:
+    """Carries out several writes of one kind at once, and returns what each came to.
+
+    Raises `Refused` when a guard of any of them does not match: whoever called rolls back.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._definitions: dict[Definition, int] = {}
+        # The order within a transaction: messages reach an actor that is created beside them, and where
+        # somebody takes the lease over, those who were there before go first.
+        self.by_kind: dict[type[Write[Any]], Callable[[Any], list[Any]]] = {
+            Renew: self._renew,
+            Create: self._create,
+            Accept: self._accept,
+            Advance: self._advance,
+            Quarantine: self._quarantine,
+            Purge: self._purge,
+            Claim: self._claim,
+            Release: self._release,
+        }
+
+    def forget(self) -> None:
+        """After a rollback: a definition may have lost its number."""
+        self._definitions.clear()
+
+    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        return self._connection.executemany(STATEMENTS[statement], rows).rowcount if rows else 0
+
+    def _renew(self, writes: Sequence[Renew]) -> list[Done]:
+        self._connection.execute(STATEMENTS["renew"], {"at": writes[-1].at, "epoch": writes[-1].epoch})
+        return [Done()] * len(writes)
+
+    def _create(self, writes: Sequence[Create]) -> list[Created]:
+        last = self._connection.execute(STATEMENTS["last_key"]).fetchone()
+        first = last[0] + 1 if last else 1
+        actors, inputs, history, parts = [], [], [], []
+        for key, write in enumerate(writes, first):
+            now, revision = write.snapshot, write.revision
+            actors.append(
+                (
+                    key,
+                    write.id,
+                    self._definition(write.definition),
+                    revision,
+                    write.epoch or 0,
+                    now.status,
+                    int(now.phase),
+                    now.wake_at,
+                    now.deaths,
+                    write.at,
+                    write.at,
+                    checksum(revision, now.body),
+                    now.body,
+                    write.id,
+                )
+            )
+            inputs.append((key, checksum(0, write.input), write.input))
+            history += _history(key, revision, write.history)
+            parts += _parts(key, write.parts)
+        if self._many("create", actors) != len(actors):
+            raise Refused(self._present(writes[0].id))
+        self._many("create_input", inputs)
+        self._many("record", history)
+        self._many("put_part", parts)
+        return [Created(key) for key in range(first, first + len(writes))]
+
+    def _present(self, id: str) -> Exists | Purged | None:
+        found = find(self._connection, id)
+        if isinstance(found, Record):
+            return Exists(found)
+        return Purged(found) if isinstance(found, Tombstone) else None
+
+    def _definition(self, definition: Definition) -> int:
+        number = self._definitions.get(definition)
+        if number is None:
+            row = (definition.kind, definition.version, definition.fingerprint)
+            found = self._connection.execute(STATEMENTS["definition"], row).fetchone()
+            number = int((found or self._connection.execute(STATEMENTS["define"], row).fetchone())[0])
+            self._definitions[definition] = number
+        return number
+
+    def _accept(self, writes: Sequence[Accept]) -> list[Any]:
+        return [self._accept_one(write) for write in writes]
+
+    def _accept_one(self, write: Accept) -> Accepted | Duplicate | Finished | NotFound | Full:
+        execute = self._connection.execute
+        parameters = {
+            "actor": write.actor,
+            "lane": int(write.lane),
+            "id": write.id,
+            "kind": write.kind,
+            "body": write.body,
+            "at": write.at,
+            "limit": write.limit,
+        }
+        row = execute(STATEMENTS["accept"], parameters).fetchone()
+        if row is not None:
+            return Accepted(*row)
+        before = execute(STATEMENTS["accepted_before"], parameters).fetchone()
+        if before is not None:
+            return Duplicate(*before)
+        phase = execute(STATEMENTS["phase"], {"id": write.actor}).fetchone()
+        if phase is None:
+            return NotFound()
+        return Full(write.limit) if phase[0] > 0 else Finished()
+
+    def _advance(self, writes: Sequence[Advance]) -> list[Done]:
+        actors, history, consumed, parts = [], [], [], []
+        seen = []
+        for write in writes:
+            now, revision, key = write.snapshot, write.revision, write.key
+            actors.append(
+                (
+                    revision,
+                    write.epoch,
+                    now.status,
+                    int(now.phase),
+                    now.wake_at,
+                    now.deaths,
+                    write.at,
+                    checksum(revision, now.body),
+                    now.body,
+                    key,
+                    revision - 1,
+                )
+            )
+            history += _history(key, revision, write.history)
+            if write.consumed:
+                consumed += [(text, seq, key) for seq, text in write.consumed]
+            if write.parts:
+                parts += _parts(key, write.parts)
+            if write.seen is not None:
+                seen.append((key, write.seen))
+        if self._many("advance", actors) != len(actors) or self._many("consume", consumed) != len(consumed):
+            raise Refused(Stale())
+        for guard in seen:
+            if self._connection.execute(STATEMENTS["unseen"], guard).fetchone():
+                raise Refused(Unseen())
+        self._many("record", history)
+        self._many("put_part", parts)
+        return [Done()] * len(writes)
+
+    def _quarantine(self, writes: Sequence[Quarantine]) -> list[Done]:
+        for write in writes:
+            parameters = {
+                "key": write.key,
+                "revision": write.revision,
+                "epoch": write.epoch,
+                "at": write.at,
+                "status": write.status,
+                "reason": write.reason,
+            }
+            if self._connection.execute(STATEMENTS["quarantine"], parameters).rowcount != 1:
+                raise Refused(Stale())
+            self._many("record", _history(write.key, write.revision, (write.entry,)))
+        return [Done()] * len(writes)
+
+    def _purge(self, writes: Sequence[Purge]) -> list[int]:
+        return [self._purge_one(write) for write in writes]
+
+    def _purge_one(self, write: Purge) -> int:
+        keys = self._connection.execute(
+            STATEMENTS["ended"], {"before": write.before, "limit": write.limit}
+        ).fetchall()
+        for statement in (
+            "bury",
+            "purge_actor",
+            "purge_input",
+            "purge_parts",
+            "purge_inbox",
+            "purge_history",
+        ):
+            self._many(statement, keys)
+        return len(keys)
+
+    def _claim(self, writes: Sequence[Claim]) -> list[Lease | None]:
+        return [claim(self._connection, write) for write in writes]
+
+    def _release(self, writes: Sequence[Release]) -> list[Done]:
+        return [release(self._connection, write) for write in writes]
+
+
+def _history(key: int, revision: int, entries: Iterable[Entry]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            key,
+            revision,
+            entry.at,
+            entry.event,
+            entry.source,
+            entry.target,
+            entry.step,
+            entry.attempt,
+            entry.error,
+            entry.note,
+            entry.begun,
+        )
+        for entry in entries
+    ]
+
+
+def _parts(key: int, parts: Iterable[tuple[str, bytes]]) -> list[tuple[Any, ...]]:
+    return [(key, name, checksum(0, body), body) for name, body in parts]

@@ -1,0 +1,104 @@
+"""Values to bytes and back, and the sums by which damaged bytes are noticed."""
+
+# ruff: noqa: BLE001 - a converter runs its users' code, which may raise anything
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from math import isfinite
+from typing import Any, TypeVar
+from zlib import crc32
+
+import orjson
+from cattrs import Converter, transform_error
+from cattrs.preconf.orjson import make_converter as make_orjson_converter
+
+from .errors import TooLarge, Undecodable, Unencodable
+
+T = TypeVar("T")
+
+LIMIT = 1024 * 1024
+
+
+def checksum(revision: int, body: bytes) -> int:
+    """A sum over a body and the revision it belongs to; inputs and parts, which have none, take 0.
+
+    It rises by one with the revision, so that a row can be moved on without reading its body.
+    """
+    return crc32(body) + revision
+
+
+def make_converter() -> Converter:
+    """The converter that is used unless another is given: cattrs, with decimals kept exact."""
+    converter = make_orjson_converter()
+    converter.register_unstructure_hook(Decimal, str)
+    converter.register_structure_hook(Decimal, lambda text, _: Decimal(text))
+    return converter
+
+
+class Codec:
+    """JSON by a cattrs converter. No payload ever shows in the text of its errors."""
+
+    def __init__(self, converter: Converter | None = None, *, limit: int = LIMIT) -> None:
+        self._converter = converter or make_converter()
+        self._limit = limit
+
+    def encode(self, value: object, what: str) -> bytes:
+        """The bytes of a value. `what` names it in errors: `Unencodable` and `TooLarge`."""
+        kind = type(value).__name__
+        try:
+            plain = self._converter.unstructure(value)
+            body = orjson.dumps(plain)
+            exact = b"null" not in body or _is_finite(plain)
+        except Exception as error:
+            raise Unencodable(
+                f"{what} of class {kind} cannot be turned into JSON ({type(error).__name__}): "
+                "use attrs classes or dataclasses of plain values, or give the coordinator a converter"
+            ) from None
+        if not exact:
+            raise Unencodable(
+                f"{what} of class {kind} holds a number that is not finite: JSON has none, use None"
+            )
+        if len(body) > self._limit:
+            raise TooLarge(what, len(body), self._limit)
+        return body
+
+    def decode(self, body: bytes, class_: type[T]) -> T:
+        """The value that was encoded; raises `Undecodable`."""
+        name = getattr(class_, "__name__", repr(class_))
+        try:
+            plain = orjson.loads(body)
+        except Exception:
+            raise Undecodable(
+                f"stored bytes for {name} are no JSON: they were damaged or written by others"
+            ) from None
+        try:
+            return self._converter.structure(plain, class_)
+        except Exception as error:
+            raise Undecodable(
+                f"stored bytes do not fit the class {name} ({_where(error)}): register the class they were written with"
+            ) from None
+
+
+def _is_finite(plain: Any) -> bool:
+    """Orjson writes a number that is not finite as null, which would come back as something else."""
+    if isinstance(plain, float):
+        return isfinite(plain)
+    if isinstance(plain, dict):
+        return _are_finite(plain.values())
+    return not isinstance(plain, list | tuple) or _are_finite(plain)
+
+
+def _are_finite(items: Iterable[Any]) -> bool:
+    return all(map(_is_finite, items))
+
+
+def _where(error: Exception) -> str:
+    """The paths of the fields that do not fit. Keys of mappings are payload, and left out."""
+    try:
+        paths = transform_error(error, path="", format_exception=lambda exc, _: type(exc).__name__)
+        return "; ".join(re.sub(r"\[['\"b(].*?\](?=[.\[]|$)", "[…]", path) for path in paths[:3])
+    except Exception:
+        return type(error).__name__

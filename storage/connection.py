@@ -1,0 +1,135 @@
+"""A connection to SQLite on a thread of its own, opened with every setting that the promises rest on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from .errors import StoreUnavailable, UnsafeStore
+from .failure import is_busy
+from .migration import inspect, migrate
+
+T = TypeVar("T")
+
+#: SQLite's own waiting is short, since it blocks the thread; `patiently` does the rest
+_TIMEOUT = 0.2
+_STATEMENTS = 256
+
+
+class Connection:
+    """Runs plain functions on the connection's thread, each of them to its end."""
+
+    def __init__(self, proxy: aiosqlite.Connection, raw: sqlite3.Connection) -> None:
+        self._proxy = proxy
+        self._raw = raw
+
+    @classmethod
+    async def open(cls, connect: Callable[[], sqlite3.Connection]) -> Connection:
+        """Call `connect` on a new thread, where the connection then stays."""
+        opened: list[sqlite3.Connection] = []
+
+        def connector() -> sqlite3.Connection:
+            opened.append(connect())
+            return opened[0]
+
+        proxy = await aiosqlite.Connection(connector, iter_chunk_size=64)
+        return cls(proxy, opened[0])
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call a function on the thread. When the caller is cancelled, the function still runs to its end.
+
+        A transaction is one such function: several awaits on one connection would let a cancellation
+        between them leave it open, to be committed by a stranger.
+        """
+        try:
+            # aiosqlite's only door to its thread is private; hence the upper bound on its version.
+            door: Callable[..., Awaitable[T]] = self._proxy._execute  # noqa: SLF001
+            return await asyncio.shield(door(function, self._raw))
+        except ValueError as error:
+            if str(error) == "Connection closed":
+                raise StoreUnavailable("the store is being opened again: repeat the call") from None
+            raise
+
+    async def close(self) -> None:
+        """Finish what was queued, then close. Closing twice does nothing."""
+        await self._proxy.close()
+
+
+async def patiently(attempt: Callable[[], Awaitable[T]], timeout: float) -> T:
+    """Repeat an attempt that found the database locked, with jitter, for `timeout` seconds."""
+    clock = asyncio.get_running_loop().time
+    deadline, pause = clock() + timeout, 0.001
+    while True:
+        try:
+            return await attempt()
+        except sqlite3.Error as error:
+            if not is_busy(error) or clock() >= deadline:
+                raise
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - this chance guards nothing
+        pause = min(2 * pause, 0.1)
+
+
+def writing(path: str, migrations: Sequence[str]) -> sqlite3.Connection:
+    """Open the connection that writes, after creating the file where there is none."""
+    _create(path)
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        inspect(connection, path, len(migrations))  # before anything is changed in somebody else's file
+        _demand(connection, path, "journal_mode", "wal")
+        _demand(connection, path, "synchronous", "full", "2")
+        # A checkpoint waits for the disk; only the owner makes one, and when it chooses.
+        _demand(connection, path, "wal_autocheckpoint", "0")
+        migrate(connection, path, migrations)
+
+    return _connect(path, prepare)
+
+
+def reading(path: str) -> sqlite3.Connection:
+    """Open a connection that cannot write."""
+    return _connect(path, lambda connection: _demand(connection, path, "query_only", "on", "1"))
+
+
+def _create(path: str) -> None:
+    """Make the file readable for its owner alone; SQLite gives its companions the same mode."""
+    for companion in (Path(path + "-wal"), Path(path + "-shm")):
+        if companion.is_symlink():
+            raise UnsafeStore(path, companion.name, "a plain file", "a symbolic link")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # the system's own words if it may not be written
+
+
+def _connect(path: str, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, cached_statements=_STATEMENTS)
+    try:
+        connection.text_factory = _text
+        connection.execute("pragma trusted_schema = off")
+        connection.execute("pragma cell_size_check = on")
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _text(raw: bytes) -> str:
+    """Damaged text is kept as it is, so that one bad row hides no other; whoever reads it reports it."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _demand(
+    connection: sqlite3.Connection, path: str, setting: str, value: str, shown: str | None = None
+) -> None:
+    """Make a setting and read it back: SQLite does not complain about what it cannot do."""
+    connection.execute(f"pragma {setting} = {value}").fetchall()
+    (found,) = connection.execute(f"pragma {setting}").fetchone()
+    if str(found) != (shown or value):
+        raise UnsafeStore(path, setting, value, str(found))

@@ -1,0 +1,281 @@
+"""The store in one SQLite file: one connection that writes, one that reads, a thread for each."""
+
+# ruff: noqa: D102 - the contract says what each method means
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from attrs import frozen
+
+from . import queries
+from .apply import Applier
+from .checkpoint import Checkpointer
+from .connection import Connection, patiently, reading, writing
+from .errors import StoreBusy, StoreClosed, StoreError
+from .failure import is_busy, translate
+from .lease import Claim, Release, read_lease
+from .migration import MIGRATIONS
+from .statements import STATEMENTS
+from .store import Count, HistoryRow, Holder, Lease, Message, Query, Record, Store, Tombstone, Write
+from .writer import Writer, answer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+
+
+@frozen
+class _Link:
+    """Both connections, opened together and thrown away together."""
+
+    writing: Connection
+    reading: Connection
+    applier: Applier
+
+    async def close(self) -> None:
+        try:
+            await self.reading.close()
+        finally:
+            await self.writing.close()
+
+
+class SqliteStore(Store):
+    """A store in a file on a local disk, which several processes may open at once.
+
+    `busy_timeout` is how many seconds a write waits for a process that holds SQLite's write lock.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 5.0) -> None:
+        self.path = os.path.realpath(os.fspath(path))
+        self._busy_timeout = busy_timeout
+        self._checkpointer = Checkpointer(self.path)
+        self._link: _Link | None = None
+        self._writer: Writer | None = None
+        self._lock = asyncio.Lock()  # held by whoever uses or replaces the writing connection
+        self._version: int | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        self._closing = None
+        self._opening = asyncio.create_task(self._open())
+        try:
+            await asyncio.shield(self._opening)
+        except asyncio.CancelledError:
+            self._closing = asyncio.create_task(self._close())
+            raise
+
+    async def _open(self) -> None:
+        self._link = await self._connect()
+        self._version = await self._link.writing.run(_data_version)
+        self._writer = Writer(self._commit)
+
+    async def _connect(self) -> _Link:
+        """Open both connections, or none."""
+        try:
+            writer = await self._patiently(partial(Connection.open, partial(writing, self.path, MIGRATIONS)))
+            try:
+                reader = await self._patiently(partial(Connection.open, partial(reading, self.path)))
+            except BaseException:
+                await writer.close()
+                raise
+        except Exception as error:
+            raise translate(self.path, error, waited=self._busy_timeout) from error
+        return _Link(writer, reader, await writer.run(partial(Applier, self.path)))
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+        if self._writer is not None:
+            await self._writer.close(StoreClosed(self.path))
+        async with self._lock:
+            self._writer = None
+            if self._link is not None:
+                with suppress(StoreError):
+                    await self._link.writing.run(partial(self._checkpointer.run, due=1))
+            self._checkpointer.epoch = None
+            await self._drop()
+
+    async def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            try:
+                await link.close()
+            except sqlite3.Error as error:
+                _LOG.warning("closing %r failed: %s", self.path, error)
+
+    # writing
+
+    def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
+        if self._writer is None:
+            asyncio.get_running_loop().call_soon(done, StoreClosed(self.path))
+        else:
+            self._writer.submit(write, done)
+
+    async def write(self, write: Write[R]) -> R:
+        return await answer(self.submit, write)
+
+    async def _commit(self, writes: list[Write[Any]]) -> list[Any]:
+        async with self._lock:
+            link = self._linked()
+            try:
+                return await self._patiently(
+                    lambda: link.writing.run(partial(self._apply, link.applier, writes))
+                )
+            except Exception as error:
+                if is_busy(error):
+                    raise StoreBusy(self.path, await self._holder(), self._busy_timeout) from None
+                raise translate(self.path, error) from error
+
+    def _apply(self, applier: Applier, writes: list[Write[Any]], connection: sqlite3.Connection) -> list[Any]:
+        self._checkpointer.run(connection)
+        results = applier.commit(writes)
+        self._checkpointer.count(len(writes))
+        return results
+
+    async def recover(self) -> None:
+        await asyncio.shield(asyncio.create_task(self._recover()))
+
+    async def _recover(self) -> None:
+        async with self._lock:
+            if self._writer is None:
+                raise StoreClosed(self.path)
+            await self._drop()
+            try:
+                self._link = await self._connect()
+                await self._patiently(partial(self._link.writing.run, _prove))
+            except Exception as error:
+                failure = translate(self.path, error, waited=self._busy_timeout)
+                self._writer.fail(failure)
+                raise failure from error
+            self._version = None
+            self._writer.heal()
+
+    # the lease
+
+    async def lease(self) -> Lease:
+        return await self._read(read_lease)
+
+    async def claim(self, holder: Holder, *, expected: int, at: float) -> Lease | None:
+        lease = await self.write(Claim(holder, expected, at))
+        if lease is not None:
+            self._checkpointer.epoch = lease.epoch
+        return lease
+
+    async def release(self, epoch: int, at: float) -> None:
+        self._checkpointer.epoch = None
+        await self.write(Release(epoch, at))
+
+    async def _holder(self) -> str:
+        """Who to name when the database is locked."""
+        try:
+            return str((await self.lease()).holder or "nobody")
+        except StoreError:
+            return "unknown"
+
+    # reading
+
+    async def foreign(self) -> bool:
+        before, self._version = self._version, await self._run(self._linked().writing, _data_version)
+        return before != self._version
+
+    async def load(self, keys: Sequence[int]) -> list[Record]:
+        return await self._read(queries.load, sorted(keys))
+
+    async def messages(self, key: int) -> tuple[Message, ...]:
+        return await self._read(queries.messages, key)
+
+    async def active(self, *, after: int, limit: int, frail: bool, deaths: int) -> list[int]:
+        statement = "active_frail" if frail else "active_sound"
+        return await self._read(queries.column, statement, after=after, limit=limit, deaths=deaths)
+
+    async def unbegun(self, limit: int) -> list[int]:
+        return await self._read(queries.column, "unbegun", limit=limit)
+
+    async def due(self, now: float, limit: int) -> list[int]:
+        return await self._read(queries.column, "due", now=now, limit=limit)
+
+    async def next_wake(self) -> float | None:
+        return await self._read(queries.value, "next_wake")
+
+    async def unread(self, after: int, limit: int) -> list[tuple[int, int]]:
+        return await self._read(queries.rows, "unread", after=after, limit=limit)
+
+    async def find(self, id: str) -> Record | Tombstone | None:
+        return await self._read(queries.find, id)
+
+    async def answer(self, seq: int) -> str | None:
+        return await self._read(queries.value, "answer", seq=seq)
+
+    async def history(self, key: int, *, after: int, limit: int) -> list[HistoryRow]:
+        return await self._read(queries.history, key, after, limit)
+
+    async def tail(self, after: int, limit: int) -> list[tuple[int, str]]:
+        return await self._read(queries.rows, "tail", after=after, limit=limit)
+
+    async def last_seq(self) -> int:
+        return await self._read(queries.value, "last_seq")
+
+    async def count(self, query: Query) -> list[Count]:
+        return await self._read(queries.count, query)
+
+    async def list(self, query: Query, limit: int) -> list[Record]:
+        return await self._read(queries.list_actors, query, limit)
+
+    # the connections
+
+    def _linked(self) -> _Link:
+        if self._link is not None:
+            return self._link
+        raise (self._writer and self._writer.sickness) or StoreClosed(self.path)
+
+    async def _read(
+        self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        def at_one_moment(connection: sqlite3.Connection) -> T:
+            connection.execute("begin")
+            try:
+                return query(connection, *args, **kwargs)
+            finally:
+                connection.execute("commit")
+
+        return await self._run(self._linked().reading, at_one_moment)
+
+    async def _run(self, connection: Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._patiently(partial(connection.run, function))
+        except Exception as error:
+            raise translate(self.path, error, waited=self._busy_timeout) from error
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        return await patiently(attempt, self._busy_timeout)
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """A number that changes with every commit of another connection, and with none of this one's."""
+    return int(connection.execute("pragma data_version").fetchone()[0])
+
+
+def _prove(connection: sqlite3.Connection) -> None:
+    """Write something that changes nothing: an open file is no proof that the disk takes writes."""
+    connection.execute("begin immediate")
+    try:
+        connection.execute(STATEMENTS["prove"])
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise

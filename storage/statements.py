@@ -1,0 +1,29 @@
+"""The SQL of `schema.sql`, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from sqlite3 import complete_statement
+from types import MappingProxyType
+
+_MARK = "-- name: "
+
+
+def parse(text: str) -> Mapping[str, str]:
+    """Split a file of named blocks; what stands before the first name belongs to no block."""
+    blocks = (block.partition("\n") for block in ("\n" + text).split("\n" + _MARK)[1:])
+    return MappingProxyType({name.strip(): sql.strip() for name, _, sql in blocks})
+
+
+def split(script: str) -> Iterator[str]:
+    """The statements of a script one by one: `executescript` would commit the transaction it runs in."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+STATEMENTS = parse(files(__package__ or __name__).joinpath("schema.sql").read_text(encoding="utf-8"))

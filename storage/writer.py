@@ -1,0 +1,146 @@
+"""Group commit: writes that wait at the same time share one transaction.
+
+An event wakes the writer, nothing is polled. While a batch is on its way to the disk, the next one gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from .errors import StoreBusy, StoreError
+from .store import Accept, Advance, Create, Write
+
+R = TypeVar("R")
+
+#: What a write ended with, whatever its type; `submit` is where the types are still known.
+Result = Any
+_Item = tuple[Write[Any], Callable[[Any], None]]
+
+#: A commit takes no more than this, so that an urgent write never waits for a long one.
+BATCH_WRITES = 512
+BATCH_BYTES = 1024 * 1024
+
+#: Callbacks are called in slices, so that a large commit does not hold the event loop.
+SLICE = 256
+
+
+class Writer:
+    """Commits writes in batches, urgent ones first, and calls back with the result of each.
+
+    `commit` puts a batch on disk and returns a result for each write. When it raises `StoreBusy`, nothing was
+    written. Any other `StoreError` leaves the outcome unknown: the writer is then sick, gives that error to
+    everything that waits and everything that comes, and is well again after `heal`.
+    """
+
+    def __init__(self, commit: Callable[[list[Write[Any]]], Awaitable[Sequence[Result]]]) -> None:
+        self._commit = commit
+        self._urgent: deque[_Item] = deque()
+        self._ordinary: deque[_Item] = deque()
+        self._wake = asyncio.Event()
+        self._refusal: StoreError | None = None
+        self._closing: StoreError | None = None
+        self._task = asyncio.create_task(self._run(), name="atone store writer")
+
+    @property
+    def sickness(self) -> StoreError | None:
+        """What made the writer sick; `None` while it is well."""
+        return self._refusal
+
+    def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
+        """Queue a write; `done` is called in the event loop, never before this returns."""
+        refusal = self._closing or self._refusal
+        if refusal is not None:
+            asyncio.get_running_loop().call_soon(done, refusal)
+            return
+        (self._urgent if write.urgent else self._ordinary).append((write, done))
+        self._wake.set()
+
+    def fail(self, error: StoreError) -> None:
+        """Refuse every write with `error` from now on."""
+        self._refusal = error
+
+    def heal(self) -> None:
+        """Accept writes again."""
+        self._refusal = None
+
+    async def close(self, error: StoreError) -> None:
+        """Commit what was queued, and answer everything later with `error`."""
+        self._closing = error
+        self._wake.set()
+        await asyncio.shield(self._task)
+
+    async def _run(self) -> None:
+        while True:
+            while self._urgent or self._ordinary:
+                await self._commit_batch(self._take())
+            if self._closing is not None:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _take(self) -> list[_Item]:
+        batch: list[_Item] = []
+        room = BATCH_BYTES
+        for queue in (self._urgent, self._ordinary):
+            while queue and len(batch) < BATCH_WRITES:
+                room -= weigh(queue[0][0])
+                if room < 0 and batch:
+                    return batch
+                batch.append(queue.popleft())
+        return batch
+
+    async def _commit_batch(self, batch: list[_Item]) -> None:
+        try:
+            results = await self._commit([write for write, _ in batch])
+        except StoreBusy as error:
+            results = [error] * len(batch)
+        except StoreError as error:
+            self._refusal = error
+            batch += self._urgent
+            batch += self._ordinary
+            self._urgent.clear()
+            self._ordinary.clear()
+            results = [error] * len(batch)
+        for start in range(0, len(batch), SLICE):
+            if start:
+                await asyncio.sleep(0)
+            for (_, done), result in zip(
+                batch[start : start + SLICE], results[start : start + SLICE], strict=True
+            ):
+                _call(done, result)
+
+
+def _call(done: Callable[[Any], None], result: Result) -> None:
+    """A callback that raises is its owner's trouble, and must not keep the next from its answer."""
+    try:
+        done(result)
+    except Exception as error:  # noqa: BLE001
+        context = {"message": "the callback of a write raised", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+
+
+def weigh(write: Write[Any]) -> int:
+    """How many bytes of payload a write carries."""
+    if isinstance(write, Advance):
+        return len(write.snapshot.body) + sum(len(body) for _, body in write.parts)
+    if isinstance(write, Create):
+        return len(write.input) + len(write.snapshot.body) + sum(len(body) for _, body in write.parts)
+    return len(write.body) if isinstance(write, Accept) else 0
+
+
+async def answer(submit: Callable[[Write[R], Callable[[R | StoreError], None]], None], write: Write[R]) -> R:
+    """Submit a write and wait for its result; it goes on when the caller is cancelled."""
+    future: asyncio.Future[R | StoreError] = asyncio.get_running_loop().create_future()
+
+    def done(result: R | StoreError) -> None:
+        if not future.done():
+            future.set_result(result)
+
+    submit(write, done)
+    result = await future
+    if isinstance(result, StoreError):
+        raise result.with_traceback(None)  # one error may answer many writes; it must not gather their frames
+    return result
