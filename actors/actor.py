@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from ..storage import (
     Advance,
@@ -37,6 +37,9 @@ from .runtime import Runtime
 from .timers import Timer, Timers
 
 S = TypeVar("S")
+
+
+_NO_SNAPSHOT = Snapshot("", Phase.ACTIVE, b"")
 
 
 class Host(Protocol):
@@ -75,18 +78,18 @@ class Host(Protocol):
         """The actor's own code raised."""
 
 
-@frozen
+@define(eq=False)
 class Turn(Generic[S]):
     """Everything that one commit says."""
 
     state: S
-    snapshot: Snapshot
-    effects: tuple[object, ...]
-    history: tuple[Entry, ...]
-    answers: tuple[tuple[int, str], ...]
-    parts: tuple[tuple[str, bytes], ...]
-    guarded: bool
-    taken: tuple[object, ...]  #: the events that were received
+    snapshot: Snapshot = _NO_SNAPSHOT
+    effects: tuple[object, ...] = ()
+    history: tuple[Entry, ...] = ()
+    answers: tuple[tuple[int, str], ...] = ()
+    parts: tuple[tuple[str, bytes], ...] = ()
+    guarded: bool = False
+    taken: tuple[object, ...] = ()  #: the events that were received
 
 
 @define(eq=False)
@@ -121,7 +124,7 @@ class Actor(Generic[S]):
         if self.turn is not None or self.stopped:
             return
         try:
-            turn = self._decide()
+            turn = self._decide() if self.mailbox else None
         except Exception as error:  # noqa: BLE001  # whatever the behaviour raises is the supervisor's to judge
             self.host.crashed(self, error)
             return
@@ -163,47 +166,52 @@ class Actor(Generic[S]):
         if self._timer is not None:
             self._timer.cancel()
         taken = self.turn.taken if self.turn is not None else ()
-        return [*(one for one in taken if not isinstance(one, Message)), *self.mailbox.reports()]
+        return [*(one for one in taken if not isinstance(one, Message)), *self.mailbox.reports]
 
     # ── decide ──
 
     def _decide(self) -> Turn[S] | None:
         """Fold all that waits into one turn; `None` when that changes nothing."""
+        event = self._take(self.state)
+        if event is None:
+            return None
         runtime = self.host.runtime
         moment = Moment(runtime.now(), runtime.random(), self.host.draining)
-        state, taken, guarded = self.state, [], False
-        effects: list[object] = []
-        history: list[Entry] = []
-        answers: list[tuple[int, str]] = []
-        parts: list[tuple[str, bytes]] = []
+        draft = Turn(self.state)
+        while event is not None:
+            draft.taken += (event,)
+            try:
+                self._fold(draft, event, moment)
+            except Exception:
+                self.mailbox.put_back(draft.taken[:-1])
+                raise
+            event = self._take(draft.state)
+        if not draft.history and not draft.answers and draft.state is self.state:
+            return None
+        draft.snapshot = self.behaviour.encode(draft.state)
+        if draft.snapshot.phase is Phase.FINAL:
+            draft.answers += tuple((message.seq, "UNUSED") for message in self.mailbox.messages)
+        return draft
+
+    def _take(self, state: S) -> object | None:
+        return self.mailbox.take(lambda message: self.behaviour.accepts(state, message))
+
+    def _fold(self, turn: Turn[S], event: object, moment: Moment) -> None:
+        """Add what one event changes. A message that makes the behaviour raise is set aside."""
         try:
-            while (event := self.mailbox.take(lambda message: self.behaviour.accepts(state, message))) is not None:
-                taken.append(event)
-                try:
-                    decision = self.behaviour.decide(state, event, moment)
-                except Exception as error:
-                    if not isinstance(event, Message):
-                        raise
-                    answers.append((event.seq, "DEAD_LETTER"))
-                    history.append(self._dead_letter(event, error, moment))
-                    continue
-                state = decision.state
-                effects += decision.effects
-                history += decision.history
-                answers += decision.answers
-                parts += decision.parts
-                guarded = guarded or decision.guarded
-            if not history and not answers and state is self.state:
-                return None
-            snapshot = self.behaviour.encode(state)
-        except Exception:
-            self.mailbox.put_back(taken[:-1])
-            raise
-        if snapshot.phase is Phase.FINAL:
-            answers += [(message.seq, "UNUSED") for message in self.mailbox.leftover()]
-        return Turn(
-            state, snapshot, tuple(effects), tuple(history), tuple(answers), tuple(parts), guarded, tuple(taken)
-        )
+            decision = self.behaviour.decide(turn.state, event, moment)
+        except Exception as error:
+            if not isinstance(event, Message):
+                raise
+            turn.answers += ((event.seq, "DEAD_LETTER"),)
+            turn.history += (self._dead_letter(event, error, moment),)
+            return
+        turn.state = decision.state
+        turn.effects += decision.effects
+        turn.history += decision.history
+        turn.answers += decision.answers
+        turn.parts += decision.parts
+        turn.guarded = turn.guarded or decision.guarded
 
     def _dead_letter(self, message: Message, error: Exception, moment: Moment) -> Entry:
         """Set aside a message that cannot be consumed; the actor goes on."""
@@ -215,7 +223,7 @@ class Actor(Generic[S]):
 
     def _advance(self, turn: Turn[S]) -> Advance:
         final = turn.snapshot.phase is Phase.FINAL
-        left = 0 if final else len(self.mailbox.leftover())
+        left = 0 if final else len(self.mailbox.messages)
         return Advance(
             self.key,
             self.revision + 1,

@@ -6,8 +6,7 @@ is limited where they are accepted (`Accept.limit`), before anything is promised
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field
 
@@ -22,17 +21,18 @@ class Mailbox:
     the next step.
     """
 
-    _known: set[int] = field(factory=set)
-    _control: deque[Message] = field(factory=deque)
-    _data: deque[Message] = field(factory=deque)
-    _reports: deque[object] = field(factory=deque)
+    messages: list[Message] = field(factory=list)  #: control lane first, each lane in order of acceptance
+    _known: set[int] | None = None
+    _reports: list[object] = field(factory=list)
 
     def put(self, messages: Iterable[Message]) -> None:
-        """Add messages in order of acceptance; known ones are passed over."""
-        for message in messages:
-            if message.seq not in self._known:
-                self._known.add(message.seq)
-                (self._control if message.lane is Lane.CONTROL else self._data).append(message)
+        """Add messages; known ones are passed over."""
+        if self._known is None:
+            self._known = set()
+        new = [message for message in messages if message.seq not in self._known]
+        if new:
+            self._known.update(message.seq for message in new)
+            self.messages = sorted([*self.messages, *new], key=_place)
 
     def report(self, event: object) -> None:
         """Add a report of the actor's own."""
@@ -40,29 +40,26 @@ class Mailbox:
 
     def take(self, accepts: Callable[[Message], bool]) -> object | None:
         """Remove and return what is to be received next, if anything."""
-        if self._control:
-            return self._control.popleft()
-        for message in self._data:
-            if accepts(message):
-                self._data.remove(message)
-                return message
-        return self._reports.popleft() if self._reports else None
+        for place, message in enumerate(self.messages):
+            if message.lane is Lane.CONTROL or accepts(message):
+                return self.messages.pop(place)
+        return self._reports.pop(0) if self._reports else None
 
     def put_back(self, taken: Iterable[object]) -> None:
         """Undo `take`: what was taken is to be received again, in the same order."""
+        taken = list(taken)
         messages = [one for one in taken if isinstance(one, Message)]
-        self._control.extendleft(reversed([one for one in messages if one.lane is Lane.CONTROL]))
-        data = sorted([*self._data, *(one for one in messages if one.lane is Lane.DATA)], key=lambda one: one.seq)
-        self._data = deque(data)
-        self._reports.extendleft(reversed([one for one in taken if not isinstance(one, Message)]))
-
-    def leftover(self) -> list[Message]:
-        """The messages that nobody will consume any more."""
-        return [*self._control, *self._data]
-
-    def reports(self) -> list[object]:
-        """The reports that are still to be received."""
-        return list(self._reports)
+        self.messages = sorted([*self.messages, *messages], key=_place)
+        self._reports[:0] = [one for one in taken if not isinstance(one, Message)]
 
     def __bool__(self) -> bool:
-        return bool(self._control or self._reports)
+        return bool(self._reports or self.messages)
+
+    @property
+    def reports(self) -> Sequence[object]:
+        """The reports that are still to be received."""
+        return self._reports
+
+
+def _place(message: Message) -> tuple[Lane, int]:
+    return message.lane, message.seq

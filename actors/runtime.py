@@ -41,7 +41,7 @@ class Runtime(Protocol):
     def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
         """Call a function in the event loop after a time."""
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
         """Run work in a task of its own."""
 
     async def sleep(self, seconds: float) -> None:
@@ -68,7 +68,7 @@ class SystemRuntime:
         """Call a function in the event loop after a time."""
         return self._loop.call_later(seconds, function)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
         """Run work in a task of its own."""
         return self._loop.create_task(work, name=name)
 

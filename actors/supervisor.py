@@ -74,6 +74,7 @@ class Supervisor(Generic[S]):
     may_act: Callable[[], bool]
     limits: Limits = field(factory=Limits)
     actors: dict[int, Actor[S]] = field(factory=dict)
+    _ids: set[str] = field(factory=set)  #: of the actors in memory
     submit: Callable[[Write[Any], Callable[[Any], None]], None] = field(init=False)
     draining: bool = False
     lost: asyncio.Event = field(factory=asyncio.Event)  #: set when another owner was found
@@ -100,6 +101,10 @@ class Supervisor(Generic[S]):
         full = len(self.actors) >= self.limits.window
         return not (full or self._stopping or self.sick.is_set()) and self.may_act()
 
+    def runs(self, id: str) -> bool:
+        """Whether an actor is in memory here: then its end will be told, and need not be looked for on disk."""
+        return id in self._ids
+
     async def create(
         self, actor: Actor[S], definition: Definition, input: bytes
     ) -> Created | Exists | Purged | Fenced:
@@ -111,7 +116,7 @@ class Supervisor(Generic[S]):
 
         def done(result: Created | Exists | Purged | Fenced | StoreError) -> None:
             if isinstance(result, Created):
-                self.actors[result.key] = actor
+                self._enter(result.key, actor)
             if not answer.done():
                 answer.set_result(result)
 
@@ -155,6 +160,7 @@ class Supervisor(Generic[S]):
             actor.stop()
             self.stage.stop(actor.key)
         self.actors.clear()
+        self._ids.clear()
         self._wanted.clear()
 
     @property
@@ -370,7 +376,7 @@ class Supervisor(Generic[S]):
                 self._quarantine(record.key, record.revision, record.snapshot.status, str(error))
             return
         actor = Actor(self, self.behaviour, record.key, record.id, record.revision, state, record.snapshot, Mailbox())
-        self.actors[record.key] = actor
+        self._enter(record.key, actor)
         actor.mailbox.put(record.messages)
         if record.revision == 0:
             actor.mailbox.report(Begin())
@@ -386,11 +392,19 @@ class Supervisor(Generic[S]):
         reports = [report for report in actor.stop() if not isinstance(report, (Begin, Resumed))]
         if reports or self.stage.alive(actor.key):
             self._kept.setdefault(actor.key, []).extend(reports)
-        self.actors.pop(actor.key, None)
+        self._leave(actor)
 
     def _drop(self, actor: Actor[S]) -> None:
         actor.stop()
-        self.actors.pop(actor.key, None)
+        self._leave(actor)
+
+    def _enter(self, key: int, actor: Actor[S]) -> None:
+        self.actors[key] = actor
+        self._ids.add(actor.id)
+
+    def _leave(self, actor: Actor[S]) -> None:
+        if self.actors.pop(actor.key, None) is not None:
+            self._ids.discard(actor.id)
 
     def _quarantine(self, key: int, revision: int, status: str, reason: str) -> None:
         """Stop an actor visibly, and leave the bytes of its state as they are."""

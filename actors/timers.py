@@ -23,11 +23,10 @@ SLOT = 0.02
 class Timer:
     """An arranged call; `cancel` calls it off."""
 
-    _slot: dict[Timer, None]
-    function: Callable[[], object]
+    _slot: dict[Timer, Callable[[], object]]
 
     def cancel(self) -> None:
-        """Call it off; does nothing once it has fired."""
+        """Call it off, and let go of its function; does nothing once it has fired."""
         self._slot.pop(self, None)
 
 
@@ -36,7 +35,7 @@ class Timers:
     """The wheel. Timers fire in the event loop, never early, and up to a slot late."""
 
     _runtime: Runtime
-    _slots: dict[int, dict[Timer, None]] = field(factory=dict)
+    _slots: dict[int, dict[Timer, Callable[[], object]]] = field(factory=dict)
     _order: list[int] = field(factory=list)
     _armed: int | None = None
 
@@ -49,8 +48,8 @@ class Timers:
             heapq.heappush(self._order, number)
             if self._armed is None or number < self._armed:
                 self._arm(number)
-        timer = Timer(slot, function)
-        slot[timer] = None
+        timer = Timer(slot)
+        slot[timer] = function
         return timer
 
     def _arm(self, number: int) -> None:
@@ -61,9 +60,11 @@ class Timers:
         """Fire what is due; an outdated real timer finds nothing to do, and costs nothing more."""
         current = self._runtime.monotonic() / SLOT + 1e-6
         while self._order and self._order[0] <= current:
-            for timer in list(slot := self._slots.pop(heapq.heappop(self._order))):
-                if slot.pop(timer, self) is None:
-                    timer.function()
+            slot = self._slots.pop(heapq.heappop(self._order))
+            for timer in list(slot):
+                function = slot.pop(timer, None)  # one that fired before it may have called this one off
+                if function is not None:
+                    function()
         self._armed = None
         if self._order:
             self._arm(self._order[0])

@@ -19,6 +19,7 @@ from ..storage import (
     Lane,
     Message,
     NotFound,
+    Phase,
     Record,
     Store,
     Tombstone,
@@ -147,11 +148,12 @@ class Access:
 
     async def outcome(self, order_id: str) -> Outcome:
         """Wait until an order has ended."""
-        with self.feed.subscribe(order_id) as subscription:
+        with self.feed.subscribe(order_id, only_end=True) as subscription:
             while True:
-                record = await self.record(order_id)
-                if record.snapshot.phase == 0:
-                    return recorded_outcome(record, self.registry, self.codec)
+                if self.supervisor is None or not self.supervisor.runs(order_id):
+                    record = await self.record(order_id)
+                    if record.snapshot.phase is Phase.FINAL:
+                        return recorded_outcome(record, self.registry, self.codec)
                 await subscription.wait()
                 if isinstance(subscription.news, Outcome):
                     return subscription.news
@@ -168,7 +170,7 @@ class Access:
         """The same, then what is added, until the order has ended."""
         with self.feed.subscribe(order_id) as subscription:
             while True:
-                final = (await self.record(order_id)).snapshot.phase == 0
+                final = (await self.record(order_id)).snapshot.phase is Phase.FINAL
                 async for one in self.history(order_id, after):
                     yield one
                     after = one.revision
@@ -181,7 +183,7 @@ class Access:
         last = await self.store.last_seq()
         while True:
             await self.runtime.sleep(poll)
-            if not self.feed:
+            if not self.feed.subscribers:
                 continue
             while news := await self.store.tail(last, PAGE):
                 last = news[-1][0]

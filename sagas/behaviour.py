@@ -9,14 +9,17 @@ from attrs import evolve, field, frozen
 from ..actors import Begin, Decision, Due, Moment, Resumed
 from ..storage import Codec, Entry, Lane, Message, Record, Snapshot
 from . import snapshot
-from .events import Arrived, Control, Ended, Evaluate, Evaluated, Event, Late, Returned, Run
+from .draft import Note
+from .events import Arrived, Command, Control, Ended, Evaluate, Evaluated, Event, Late, Returned, Run
 from .plan import plan
-from .progress import Failure, Progress
+from .progress import Failure, Progress, Work
 from .receive import Receive
 from .registry import Registry
 from .saga import Saga
 from .standing import expected, phase, status, wake_at
 
+#: How the history names the kinds of work.
+WORDS = {Work.ACTION: "action", Work.PROBE: "probe", Work.COMPENSATION: "compensation"}
 #: Characters of an exception's text that are kept.
 TEXT = 500
 
@@ -72,65 +75,94 @@ class OrderBehaviour:
             return Decision(state)
         if isinstance(event, Message):
             return self._receive(state, event, moment)
-        assert isinstance(event, (Begin, Due, Resumed, Ended, Late, Control))
+        assert isinstance(event, Begin | Due | Resumed | Ended | Late | Control)
         values = state.values
-        if isinstance(event, Ended) and isinstance(event.how, Returned) and event.how.result is not None:
+        if type(event) is Ended and type(event.how) is Returned and event.how.result is not None:
             values = {**values, event.slot: event.how.value}
-        return self._decide(evolve(state, values=values), event, moment)
+        return self._decide(state, values, event, moment)
 
     def _receive(self, state: OrderState, message: Message, moment: Moment) -> Decision[OrderState]:
         """Decode a message; what this raises sets the message aside."""
+        saga = state.saga
         if message.lane is Lane.CONTROL:
-            control = self.codec.decode(message.body, Control)
-            event = evolve(control, seq=message.seq)
-            decision = self._decide(state, event, moment)
+            control = evolve(self.codec.decode(message.body, Control), seq=message.seq)
+            decision = self._decide(state, state.values, control, moment)
             if control.result is None:
                 return decision
-            state = decision.state
-            resolved = values(self.codec, state.saga, state.progress)
-            return evolve(decision, state=evolve(state, values=resolved))
-        receive = expected(state.saga, state.progress)
+            resolved = values(self.codec, saga, decision.state.progress)
+            return evolve(decision, state=evolve(decision.state, values=resolved))
+        receive = expected(saga, state.progress)
         assert receive is not None, "only accepted messages are offered"
         type_ = next(one for one in receive.types if one.__name__ == message.kind)
         value = self.codec.decode(message.body, type_)
-        state = evolve(state, values={**state.values, state.saga.index(receive): value})
-        return self._decide(state, Arrived(message.seq, message.kind, message.body), moment)
+        arrived = Arrived(message.seq, message.kind, message.body)
+        return self._decide(state, {**state.values, saga.index(receive): value}, arrived, moment)
 
-    def _decide(self, state: OrderState, event: Event, moment: Moment) -> Decision[OrderState]:
+    def _decide(
+        self, state: OrderState, values: dict[int, object], event: Event, moment: Moment
+    ) -> Decision[OrderState]:
         saga, before = state.saga, state.progress
         decided = plan(saga, before, event, moment)
-        commands, notes, answers = list(decided.commands), list(decided.notes), list(decided.answers)
-        guarded = decided.guarded
+        commands, notes, guarded = decided.commands, decided.notes, decided.guarded
         while commands and isinstance(question := commands[-1], Evaluate):
-            commands.pop()
             answer = Evaluated(question.slot, _ask(saga, question.slot, state.input))
-            decided = plan(saga, decided.progress, answer, moment)
-            commands += decided.commands
-            notes += decided.notes
-            guarded = guarded or decided.guarded
+            more = plan(saga, decided.progress, answer, moment)
+            commands = commands[:-1] + more.commands
+            notes = notes + more.notes
+            guarded = guarded or more.guarded
+            decided = evolve(more, answers=decided.answers + more.answers)
         after = decided.progress
-        begun = " ".join(f"{saga.slots[one.slot].name}/{one.work.name.lower()}/{one.number}" for one in commands if isinstance(one, Run))
-        source, target = status(saga, before), status(saga, after)
-        history = tuple(
+        return Decision(
+            OrderState(state.id, saga, state.input, after, values),
+            commands,
+            _history(saga, before, after, notes, commands, moment),
+            decided.answers,
+            _parts(before, after),
+            guarded,
+        )
+
+
+def _history(
+    saga: Saga[Any],
+    before: Progress,
+    after: Progress,
+    notes: tuple[Note, ...],
+    commands: tuple[Command, ...],
+    moment: Moment,
+) -> tuple[Entry, ...]:
+    """The notes as lines of history; the last one names the attempts whose intent is committed with it."""
+    source, target, slots = status(saga, before), status(saga, after), saga.slots
+    begun = " ".join([f"{slots[run.slot].name}/{WORDS[run.work]}/{run.number}" for run in commands if type(run) is Run])
+    last = len(notes) - 1
+    return tuple(
+        [
             Entry(
                 moment.now,
                 note.event,
                 source,
                 target,
-                None if note.slot is None else saga.slots[note.slot].name,
+                None if note.slot is None else slots[note.slot].name,
                 note.attempt,
                 None if note.failure is None else str(note.failure),
                 note.remark,
-                begun or None if place == len(notes) - 1 else None,
+                (begun or None) if place == last else None,
             )
             for place, note in enumerate(notes)
-        )
-        parts = tuple(
+        ]
+    )
+
+
+def _parts(before: Progress, after: Progress) -> tuple[tuple[str, bytes], ...]:
+    """New results that are too large for the snapshot."""
+    return tuple(
+        [
             (str(index), slot.result)
-            for index, (slot, old) in enumerate(zip(after.slots, before.slots, strict=True))
-            if slot.result is not None and slot.result is not old.result and len(slot.result) > snapshot.INLINE
-        )
-        return Decision(evolve(state, progress=after), tuple(commands), history, tuple(answers), parts, guarded)
+            for index, slot in enumerate(after.slots)
+            if slot.result is not None
+            and len(slot.result) > snapshot.INLINE
+            and slot.result is not before.slots[index].result
+        ]
+    )
 
 
 def values(codec: Codec, saga: Saga[Any], progress: Progress) -> dict[int, object]:

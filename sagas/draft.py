@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from ..actors import Moment
 from .events import Command, Run
-from .progress import Failure, Park, ParkReason, Progress, Reason, Slot, Status, StepStatus, Work
+from .progress import Failure, Park, ParkReason, Progress, Reason, Slot, Status, StepStatus, Work, counted
 from .receive import Receive
 from .saga import Saga, Zone
 from .standing import too_late
@@ -75,12 +75,18 @@ class Draft:
         if slot.lingers is not None:
             self.note("OVERLAP", index, slot.sent[Work.ACTION], remark="the attempt before has still not ended")
         slot.work, slot.running, slot.due, slot.lingers = work, True, None, None
-        slot.sent[work] += 1
+        number = slot.sent[work] + 1
+        slot.sent = counted(slot.sent, work, number)
         if work is Work.ACTION:
             slot.status = StepStatus.STARTED
         elif work is Work.COMPENSATION:
             slot.status = StepStatus.COMPENSATING
-        self.commands.append(Run(index, work, slot.sent[work]))
+        self.commands.append(Run(index, work, number))
+
+    def spend(self, index: int, work: Work, number: int | None = None) -> None:
+        """Use up one attempt of the budget, or set what is used up."""
+        slot = self.slot(index)
+        slot.spent = counted(slot.spent, work, slot.spent[work] + 1 if number is None else number)
 
     def idle(self, index: int, status: StepStatus) -> Slot:
         """Leave a slot in a status with nothing more to do for it."""

@@ -130,13 +130,11 @@ class Engine:
 
     def _publish(self, actor: Actor[OrderState], turn: Turn[OrderState]) -> None:
         """Tell whoever waits for this order; one that has ended is told with its outcome."""
-        if not self.access.feed.wanted(actor.id):
-            return
-        state = turn.state
-        news = None
-        if turn.snapshot.phase is Phase.FINAL:
-            news = outcome(state.id, state.saga, state.progress, state.values, self.access.codec)
-        self.access.feed.publish(actor.id, news)
+        end = turn.snapshot.phase is Phase.FINAL
+        if self.access.feed.wanted(actor.id, end=end):
+            state = turn.state
+            news = outcome(state.id, state.saga, state.progress, state.values, self.access.codec) if end else None
+            self.access.feed.publish(actor.id, news, end=end)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The engine itself failed: say so on the next call, and to everybody who waits."""

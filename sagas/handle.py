@@ -66,6 +66,8 @@ class Handle:
 
     async def outcome(self, *, timeout: float | None = None) -> Outcome:
         """Wait until the order has ended. Raises `TimeoutError`, `OrderNotFound` or `AlreadyFinished`."""
+        if timeout is None:
+            return await self._access.outcome(self.id)
         async with asyncio.timeout(timeout):
             return await self._access.outcome(self.id)
 

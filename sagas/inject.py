@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .context import StepContext
 from .errors import DefinitionError, ServiceMissing
@@ -61,6 +61,11 @@ class Binding:
 
     where: str  #: for errors: which function of which step
     parameters: tuple[Parameter, ...]
+    wants_context: bool = field(init=False)
+
+    @wants_context.default
+    def _wants_context(self) -> bool:
+        return any(isinstance(parameter.source, FromContext) for parameter in self.parameters)
 
     @property
     def services(self) -> tuple[tuple[str, Any], ...]:
@@ -80,15 +85,15 @@ class Binding:
         """The keyword arguments for one call."""
         arguments: dict[str, object] = {}
         for parameter in self.parameters:
-            match parameter.source:
-                case FromInput():
-                    arguments[parameter.name] = input
-                case FromSlot(slot):
-                    arguments[parameter.name] = values.get(slot)
-                case FromService(type):
-                    arguments[parameter.name] = services[type]
-                case FromContext():
-                    arguments[parameter.name] = context
+            source = parameter.source
+            if isinstance(source, FromInput):
+                arguments[parameter.name] = input
+            elif isinstance(source, FromSlot):
+                arguments[parameter.name] = values.get(source.slot)
+            elif isinstance(source, FromService):
+                arguments[parameter.name] = services[source.type]
+            else:
+                arguments[parameter.name] = context
         return arguments
 
 

@@ -56,7 +56,8 @@ def _words(event: Ended) -> str:
 def late(draft: Draft, event: Late) -> None:
     """Record that a timed-out attempt has really ended. A late answer never changes a result."""
     slot = draft.progress.slots[event.slot]
-    if event.work is not Work.PROBE and slot.sent[event.work] == event.number and not slot.running:
+    latest = Work.COMPENSATION if slot.sent[Work.COMPENSATION] else Work.ACTION
+    if event.work is latest and slot.sent[latest] == event.number and not slot.running:
         draft.slot(event.slot).lingers = None
     draft.note("LATE", event.slot, event.number, remark=event.answer)
 
@@ -85,6 +86,12 @@ def _cut_off(draft: Draft, index: int, work: Work) -> None:
         draft.schedule(index, work)
 
 
+def _spend(draft: Draft, index: int, work: Work, how: Refused | Unknown | Probed | Returned) -> None:
+    """Use up one attempt of the budget, unless it was cut off from outside."""
+    if not isinstance(how, Unknown) or how.counted:
+        draft.spend(index, work)
+
+
 # ── actions ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -96,7 +103,7 @@ def _succeeded(draft: Draft, index: int, result: bytes | None) -> None:
 def _not_done(draft: Draft, index: int, how: Refused | Unknown | Probed | Returned) -> None:
     assert isinstance(how, (Refused, Unknown))
     slot = draft.slot(index)
-    slot.spent[Work.ACTION] += not isinstance(how, Unknown) or how.counted
+    _spend(draft, index, Work.ACTION, how)
     if isinstance(how, Unknown):
         _in_doubt(draft, index, how.failure)
         _climb(draft, index, ask=True, delay=draft.delay(index, Work.ACTION) if how.counted else 0.0)
@@ -104,7 +111,7 @@ def _not_done(draft: Draft, index: int, how: Refused | Unknown | Probed | Return
         # This refusal cannot speak for the earlier attempt: it ends the retries and clears nothing.
         slot.error = how.failure
         slot.status = StepStatus.IN_DOUBT
-        slot.spent[Work.ACTION] = max(slot.spent[Work.ACTION], draft.saga.retry(index, Work.ACTION).attempts)
+        draft.spend(index, Work.ACTION, max(slot.spent[Work.ACTION], draft.saga.retry(index, Work.ACTION).attempts))
         _climb(draft, index, ask=True, delay=0.0)
     else:
         slot.error = how.failure
@@ -123,7 +130,7 @@ def _climb(draft: Draft, index: int, *, ask: bool, delay: float) -> None:
     if draft.progress.reason is not None:
         _give_up(draft, index)
     elif ask and slot.doubt and draft.saga.step(index).ask is not None:
-        slot.spent[Work.PROBE] = 0
+        draft.spend(index, Work.PROBE, 0)
         draft.schedule(index, Work.PROBE)
     elif draft.may_retry(index):
         draft.schedule(index, Work.ACTION, delay)
@@ -149,7 +156,7 @@ def _probed(draft: Draft, index: int, how: Refused | Unknown | Probed | Returned
         draft.idle(index, StepStatus.FAILED).doubt = False
         return
     if finding is Finding.STILL_UNKNOWN and draft.progress.reason is None:
-        slot.spent[Work.PROBE] += not isinstance(how, Unknown) or how.counted
+        _spend(draft, index, Work.PROBE, how)
         if slot.spent[Work.PROBE] < draft.saga.retry(index, Work.PROBE).attempts:
             draft.schedule(index, Work.PROBE, draft.delay(index, Work.PROBE))
             return
@@ -167,7 +174,7 @@ def _undone(draft: Draft, index: int, how: Refused | Unknown | Probed | Returned
         slot.undo_error = None
         return
     slot.undo_error = how.failure
-    slot.spent[Work.COMPENSATION] += not isinstance(how, Unknown) or how.counted
+    _spend(draft, index, Work.COMPENSATION, how)
     more = slot.spent[Work.COMPENSATION] < draft.saga.retry(index, Work.COMPENSATION).attempts
     if more and not isinstance(how, Refused):
         draft.schedule(index, Work.COMPENSATION, draft.delay(index, Work.COMPENSATION))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 
 class Status(StrEnum):
@@ -70,6 +70,18 @@ class Work(IntEnum):
     COMPENSATION = 2
 
 
+#: One number for each kind of work.
+Counts = tuple[int, int, int]
+
+
+def counted(counts: Counts, work: Work, number: int) -> Counts:
+    """The same counts with another number for one kind of work."""
+    action, probe, compensation = counts
+    if work is Work.ACTION:
+        return number, probe, compensation
+    return (action, number, compensation) if work is Work.PROBE else (action, probe, number)
+
+
 @frozen
 class Failure:
     """What an attempt raised, as text: `kind` is the exception's class name."""
@@ -108,7 +120,7 @@ class Park:
 class Slot:
     """Where one step, or one awaited message, stands.
 
-    Lists of three are indexed by `Work`. Never changed in place once the planner has returned it.
+    Counts are indexed by `Work`. Never changed in place once the planner has returned it.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -117,8 +129,8 @@ class Slot:
     running: bool = False  #: `work` was committed as an intent, and has not ended
     due: float | None = None  #: when `work` may begin, or the wait ends; UTC seconds
     lingers: float | None = None  #: an attempt that timed out may still be running until then
-    sent: list[int] = field(factory=lambda: [0, 0, 0])  #: attempts ever committed
-    spent: list[int] = field(factory=lambda: [0, 0, 0])  #: attempts that used up the retry budget
+    sent: Counts = (0, 0, 0)  #: attempts ever committed
+    spent: Counts = (0, 0, 0)  #: attempts that used up the retry budget
     error: Failure | None = None  #: of the last attempt that did not succeed
     undo_error: Failure | None = None  #: the same of the compensation
     result: bytes | None = None  #: encoded; of an awaited message: the message
@@ -128,7 +140,7 @@ class Slot:
         """A slot that may be changed. (`attrs.evolve` takes ten times as long, on the hottest path.)"""
         return Slot(
             self.status, self.doubt, self.work, self.running, self.due, self.lingers,
-            self.sent.copy(), self.spent.copy(), self.error, self.undo_error, self.result, self.kind,
+            self.sent, self.spent, self.error, self.undo_error, self.result, self.kind,
         )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ nothing happened, except the one that says so.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any
@@ -21,7 +20,6 @@ from .behaviour import OrderState, failure
 from .context import StepContext, idempotency_key
 from .errors import PermanentError
 from .events import Ended, Finding, Late, Probed, Refused, Returned, Run, Unknown
-from .inject import Binding, FromContext
 from .progress import Failure, Work
 from .saga import Saga
 from .step import Call, DidNotHappen, Happened, NeverWillHappen, StillUnknown
@@ -70,7 +68,7 @@ class Runner:
             attempt = Attempt(key, state, run, call)
             self._attempts.setdefault(key, {})[run] = attempt
             attempt.timer = self.timers.after(call.timeout, partial(self._expire, attempt))
-            attempt.task = self.runtime.spawn(self._run(attempt), f"{state.id}/{run.slot}")
+            attempt.task = self.runtime.spawn(self._run(attempt))
 
     def alive(self, key: int) -> frozenset[Hashable]:
         """The attempts of an order that have not really ended."""
@@ -107,9 +105,9 @@ class Runner:
         binding = attempt.state.saga.bindings[attempt.run.slot][attempt.run.work]
         assert binding is not None
         state = attempt.state
-        context = self._context(attempt) if _wants_context(binding) else _NOBODY
+        context = self._context(attempt) if binding.wants_context else _NOBODY
         arguments = binding.arguments(context, state.input, state.values, self.services)
-        if inspect.iscoroutinefunction(function):
+        if attempt.call.is_async:
             return await function(**arguments)
         return await self.runtime.in_thread(partial(function, **arguments))
 
@@ -152,7 +150,7 @@ class Runner:
         lingers = self.runtime.now() + self.overlap_grace
         run = attempt.run
         self.post(attempt.key, Ended(run.slot, run.work, run.number, Unknown(error, lingers=lingers)))
-        if inspect.iscoroutinefunction(attempt.call.function):
+        if attempt.call.is_async:
             attempt.task.cancel()
 
     def _report(self, attempt: Attempt, how: Returned | Refused | Unknown | Probed) -> None:
@@ -170,10 +168,6 @@ class Runner:
 
 
 _NOBODY = StepContext(key="")
-
-
-def _wants_context(binding: Binding) -> bool:
-    return any(isinstance(parameter.source, FromContext) for parameter in binding.parameters)
 
 
 def result_fits(codec: Codec, saga: Saga[Any], step: str, result: object) -> bytes | None:

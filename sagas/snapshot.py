@@ -14,6 +14,7 @@ import orjson
 from ..storage import Record, Undecodable
 from .progress import (
     CauseKind,
+    Counts,
     Failure,
     Park,
     ParkReason,
@@ -111,7 +112,12 @@ def _unpack(name: str, packed: list[Any] | None, parts: Mapping[str, bytes]) -> 
     status, doubt, work, running, due, lingers, sent, spent, error, undo, result, kind = packed
     return Slot(
         StepStatus(status), doubt, None if work is None else Work(work), running, due, lingers,
-        [int(n) for n in sent], [int(n) for n in spent],
+        _counts(sent), _counts(spent),
         error and Failure(*error), undo and Failure(*undo),
         None if result is None else parts[name] if result == "part" else orjson.dumps(result[0]), kind,
     )  # fmt: skip
+
+
+def _counts(packed: list[Any]) -> Counts:
+    action, probe, compensation = packed
+    return int(action), int(probe), int(compensation)

@@ -52,6 +52,11 @@ class Call:
     function: Callable[..., Any]
     timeout: float = field()  #: seconds
     retry: Retry | None  #: `None` where the place in the saga decides
+    is_async: bool = field(init=False)
+
+    @is_async.default
+    def _is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
 
     @timeout.validator
     def _positive(self, _attribute: object, value: float) -> None:

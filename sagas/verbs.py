@@ -15,7 +15,7 @@ _YES, _NO = VerbAnswer.ACCEPTED, VerbAnswer.NOT_APPLICABLE
 
 def control(draft: Draft, event: Control) -> None:
     """Decide a person's request; request, answer, who and why all stand in the history."""
-    answer = _VERBS[event.verb](draft, event)
+    answer = _VERBS[event.verb](draft, event) if draft.progress.final is None else VerbAnswer.ALREADY_FINISHED
     draft.answers.append((event.seq, answer))
     draft.note(event.verb, remark=f"{answer}; by {event.by}: {event.why}")
 
@@ -75,7 +75,7 @@ def _retry(draft: Draft, _event: Control, park: Park) -> str:
             draft.progress.deaths = 0
         case ParkReason.COMPENSATION:
             index = _parked(draft, park)
-            draft.slot(index).spent[Work.COMPENSATION] = 0
+            draft.spend(index, Work.COMPENSATION, 0)
             draft.schedule(index, Work.COMPENSATION)
         case ParkReason.IN_DOUBT | ParkReason.STEP:
             return _retry_action(draft, _parked(draft, park))
@@ -88,7 +88,7 @@ def _retry_action(draft: Draft, index: int) -> str:
     probes = slot.doubt and step.ask is not None
     if not probes and not step.repeatable:
         return _NO
-    slot.spent[Work.ACTION] = slot.spent[Work.PROBE] = 0
+    slot.spent = (0, 0, slot.spent[Work.COMPENSATION])
     slot.status = StepStatus.IN_DOUBT if slot.doubt else StepStatus.PENDING
     draft.schedule(index, Work.PROBE if probes else Work.ACTION)
     return _YES

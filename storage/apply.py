@@ -79,7 +79,7 @@ class Applier:
         return result
 
     def _sorted(self, writes: Sequence[Write[Any]], results: list[Any]) -> dict[type[Write[Any]], list[int]]:
-        """The places of the writes by kind, in the order of application; those of another epoch are answered."""
+        """The places of the writes by kind, in the order of application. Another epoch is answered here."""
         (epoch,) = self._connection.execute(STATEMENTS["epoch"]).fetchone()
         places: dict[type[Write[Any]], list[int]] = {kind: [] for kind in self._changes.by_kind}
         for place, write in enumerate(writes):

@@ -36,6 +36,8 @@ from .store import (
     Write,
 )
 
+_Rows = list[tuple[Any, ...]]
+
 
 class Refused(Exception):
     """A guard did not match; what was written since the savepoint must go. It carries the answer."""
@@ -71,7 +73,7 @@ class Changes:
         """After a rollback: a definition may have lost its number."""
         self._definitions.clear()
 
-    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    def _many(self, statement: str, rows: _Rows) -> int:
         return self._connection.executemany(STATEMENTS[statement], rows).rowcount if rows else 0
 
     def _renew(self, writes: Sequence[Renew]) -> list[Done]:
@@ -81,7 +83,10 @@ class Changes:
     def _create(self, writes: Sequence[Create]) -> list[Created]:
         last = self._connection.execute(STATEMENTS["last_key"]).fetchone()
         first = last[0] + 1 if last else 1
-        actors, inputs, history, parts = [], [], [], []
+        actors: _Rows = []
+        inputs: _Rows = []
+        history: _Rows = []
+        parts: _Rows = []
         for key, write in enumerate(writes, first):
             now, revision = write.snapshot, write.revision
             actors.append(
@@ -153,8 +158,11 @@ class Changes:
         return Full(write.limit) if phase[0] > 0 else Finished()
 
     def _advance(self, writes: Sequence[Advance]) -> list[Done]:
-        actors, history, consumed, parts = [], [], [], []
-        seen = []
+        actors: _Rows = []
+        history: _Rows = []
+        consumed: _Rows = []
+        parts: _Rows = []
+        seen: list[tuple[int, int]] = []
         for write in writes:
             now, revision, key = write.snapshot, write.revision, write.key
             actors.append(
@@ -228,7 +236,7 @@ class Changes:
         return [release(self._connection, write) for write in writes]
 
 
-def _history(key: int, revision: int, entries: Iterable[Entry]) -> list[tuple[Any, ...]]:
+def _history(key: int, revision: int, entries: Iterable[Entry]) -> _Rows:
     return [
         (
             key,
@@ -247,5 +255,5 @@ def _history(key: int, revision: int, entries: Iterable[Entry]) -> list[tuple[An
     ]
 
 
-def _parts(key: int, parts: Iterable[tuple[str, bytes]]) -> list[tuple[Any, ...]]:
+def _parts(key: int, parts: Iterable[tuple[str, bytes]]) -> _Rows:
     return [(key, name, checksum(0, body), body) for name, body in parts]

@@ -13,8 +13,9 @@ _LOG = logging.getLogger(__name__)
 _PAGES = 1000
 #: a log of this size was kept from shrinking by a reader that never ends, or by a failure
 _LARGE = 64 * 1024 * 1024
-#: pages that a commit writes whatever its size, as against one for each row
+#: a commit writes some pages whatever its size, and about one more for each write and each 4 KiB
 _PAGES_OF_A_COMMIT = 4
+_PAGE = 4096
 
 
 class Checkpointer:
@@ -30,9 +31,9 @@ class Checkpointer:
         self.epoch: int | None = None  #: of the lease that its store holds
         self.failures = 0
 
-    def count(self, rows: int) -> None:
-        """Take note of a commit. The number of pages is an estimate; each checkpoint corrects it."""
-        self._pages += _PAGES_OF_A_COMMIT + rows
+    def count(self, writes: int, size: int) -> None:
+        """Take note of a commit of `size` bytes of payload. What that makes in pages is an estimate."""
+        self._pages += _PAGES_OF_A_COMMIT + writes + size // _PAGE
 
     def run(self, connection: sqlite3.Connection, *, due: int = _PAGES) -> None:
         """Checkpoint, if that is due and the lease is still ours."""

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from datetime import time
 from decimal import Decimal
 from math import isfinite
-from typing import Any, TypeVar
+from typing import TypeVar, cast
+from uuid import UUID
 from zlib import crc32
 
 import orjson
@@ -31,10 +32,13 @@ def checksum(revision: int, body: bytes) -> int:
 
 
 def make_converter() -> Converter:
-    """The converter that is used unless another is given: cattrs, with decimals kept exact."""
+    """The converter that is used unless another is given: cattrs, which reads back all that orjson writes."""
     converter = make_orjson_converter()
-    converter.register_unstructure_hook(Decimal, str)
+    converter.register_unstructure_hook(Decimal, str)  # exact, as a number in JSON would not be
     converter.register_structure_hook(Decimal, lambda text, _: Decimal(text))
+    converter.register_structure_hook(UUID, lambda text, _: UUID(text))
+    converter.register_unstructure_hook(time, time.isoformat)  # orjson loses zeros of the microseconds
+    converter.register_structure_hook(time, lambda text, _: time.fromisoformat(text))
     return converter
 
 
@@ -78,21 +82,18 @@ class Codec:
             return self._converter.structure(plain, class_)
         except Exception as error:
             raise Undecodable(
-                f"stored bytes do not fit the class {name} ({_where(error)}): register the class they were written with"
+                f"stored bytes do not fit the class {name} ({_where(error)}): "
+                "register the class they were written with"
             ) from None
 
 
-def _is_finite(plain: Any) -> bool:
-    """Orjson writes a number that is not finite as null, which would come back as something else."""
+def _is_finite(plain: object) -> bool:
+    """Whether orjson keeps every number: one that is not finite becomes null, and would come back as that."""
     if isinstance(plain, float):
         return isfinite(plain)
     if isinstance(plain, dict):
-        return _are_finite(plain.values())
-    return not isinstance(plain, list | tuple) or _are_finite(plain)
-
-
-def _are_finite(items: Iterable[Any]) -> bool:
-    return all(map(_is_finite, items))
+        plain = list(cast("dict[str, object]", plain).values())
+    return not isinstance(plain, list | tuple) or all(map(_is_finite, cast("list[object]", plain)))
 
 
 def _where(error: Exception) -> str:

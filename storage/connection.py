@@ -8,7 +8,7 @@ import random
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 
@@ -33,14 +33,25 @@ class Connection:
     @classmethod
     async def open(cls, connect: Callable[[], sqlite3.Connection]) -> Connection:
         """Call `connect` on a new thread, where the connection then stays."""
-        opened: list[sqlite3.Connection] = []
+        failures: list[Exception] = []
 
         def connector() -> sqlite3.Connection:
-            opened.append(connect())
-            return opened[0]
+            try:
+                connections.append(connect())
+            except Exception as error:  # noqa: BLE001 - carried over to the caller
+                # aiosqlite would not wait for the end of a thread whose connection failed.
+                failures.append(error)
+                connections.append(sqlite3.connect(":memory:"))
+            return connections[0]
 
-        proxy = await aiosqlite.Connection(connector, iter_chunk_size=64)
-        return cls(proxy, opened[0])
+        connections: list[sqlite3.Connection] = []
+        proxy = aiosqlite.Connection(connector, iter_chunk_size=64)
+        cast("Any", proxy)._thread.daemon = True  # noqa: SLF001 - a process whose loop has died must still end
+        await proxy
+        if failures:
+            await proxy.close()
+            raise failures[0]
+        return cls(proxy, connections[0])
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Call a function on the thread. When the caller is cancelled, the function still runs to its end.
@@ -50,7 +61,7 @@ class Connection:
         """
         try:
             # aiosqlite's only door to its thread is private; hence the upper bound on its version.
-            door: Callable[..., Awaitable[T]] = self._proxy._execute  # noqa: SLF001
+            door: Callable[..., Awaitable[T]] = cast("Any", self._proxy)._execute  # noqa: SLF001
             return await asyncio.shield(door(function, self._raw))
         except ValueError as error:
             if str(error) == "Connection closed":

@@ -86,7 +86,8 @@ class ReadOnlyStore(StoreError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
-            f"{path!r} cannot be written ({reason}): give this process the right to write the file and its folder"
+            f"{path!r} cannot be written ({reason}): "
+            "give this process the right to write the file and its folder"
         )
         self.path = path
 

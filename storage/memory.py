@@ -39,6 +39,8 @@ class MemoryStore(Store):
         self._foreign = 0
 
     async def open(self) -> None:
+        if self._open:
+            raise StoreError(f"{_NAME!r} is open already: give each coordinator a store of its own")
         self._foreign = self._disk.commits - self._commits
         self._open = True
 

@@ -20,9 +20,11 @@ def inspect(connection: sqlite3.Connection, path: str, known: int) -> int:
 
     Raises `NotAStore` for somebody else's file, and `NewerSchema` for one of a later release.
     """
+    connection.execute("savepoint inspection")  # one moment: another process may be making the tables
     (application,) = connection.execute("pragma application_id").fetchone()
     (version,) = connection.execute("pragma user_version").fetchone()
     (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+    connection.execute("release inspection")
     if application != APPLICATION and (application or version or tables):
         raise NotAStore(path, "an SQLite file of something else")
     if version > known:

@@ -187,8 +187,8 @@ select key from actors where phase = 0 and updated_at < :before order by updated
 -- name: bury
 -- Leave a tombstone.
 insert or ignore into tombstones (id, kind, version, fingerprint, status, finished_at)
-select actors.id, kind, version, fingerprint, status, updated_at
-from actors join definitions on definitions.id = actors.definition
+select actors.id, coalesce(kind, ''), coalesce(version, 0), coalesce(fingerprint, ''), status, updated_at
+from actors left join definitions on definitions.id = actors.definition
 where actors.key = ?;
 
 -- name: purge_actor

@@ -24,7 +24,7 @@ from .lease import Claim, Release, read_lease
 from .migration import MIGRATIONS
 from .statements import STATEMENTS
 from .store import Count, HistoryRow, Holder, Lease, Message, Query, Record, Store, Tombstone, Write
-from .writer import Writer, answer
+from .writer import Writer, answer, weigh
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +54,7 @@ class SqliteStore(Store):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 5.0) -> None:
-        self.path = os.path.realpath(os.fspath(path))
+        self.path = os.path.realpath(os.fsdecode(path))
         self._busy_timeout = busy_timeout
         self._checkpointer = Checkpointer(self.path)
         self._link: _Link | None = None
@@ -65,7 +65,11 @@ class SqliteStore(Store):
         self._closing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        self._closing = None
+        closing, self._closing = self._closing, None
+        if closing is not None:
+            await asyncio.shield(closing)
+        if self._link is not None:
+            raise StoreError(f"{self.path!r} is open already: give each coordinator a store of its own")
         self._opening = asyncio.create_task(self._open())
         try:
             await asyncio.shield(self._opening)
@@ -143,7 +147,7 @@ class SqliteStore(Store):
     def _apply(self, applier: Applier, writes: list[Write[Any]], connection: sqlite3.Connection) -> list[Any]:
         self._checkpointer.run(connection)
         results = applier.commit(writes)
-        self._checkpointer.count(len(writes))
+        self._checkpointer.count(len(writes), sum(map(weigh, writes)))
         return results
 
     async def recover(self) -> None:
@@ -250,7 +254,8 @@ class SqliteStore(Store):
             try:
                 return query(connection, *args, **kwargs)
             finally:
-                connection.execute("commit")
+                if connection.in_transaction:
+                    connection.execute("rollback")
 
         return await self._run(self._linked().reading, at_one_moment)
 

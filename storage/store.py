@@ -106,7 +106,7 @@ class Record:
     snapshot: Snapshot
     quarantine: str | None  #: why the supervisor stopped it; `None` for an actor in good order
     input: bytes
-    parts: Mapping[str, bytes] = field(factory=dict)  #: large values, kept beside the snapshot
+    parts: Mapping[str, bytes] = field(factory=dict[str, bytes])  #: large values, kept beside the snapshot
     messages: tuple[Message, ...] = ()  #: unconsumed ones, control lane first, in order of acceptance
     damage: str | None = None  #: what is wrong with the stored bytes; `None` when every checksum is right
 
@@ -357,78 +357,101 @@ class Store(Protocol):
 
     async def open(self) -> None:
         """Open or create the store, and bring its schema up to date. Raises a `StoreError`."""
+        ...
 
     async def close(self) -> None:
         """Finish what was submitted, then close. Closing twice does nothing."""
+        ...
 
     def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
         """Queue a write and return at once; `done` is called in the event loop, once, in every case."""
+        ...
 
     async def write(self, write: Write[R]) -> R:
         """Commit a write and return its result; raises the `StoreError` where the outcome is unknown.
 
         It goes on when the caller is cancelled.
         """
+        ...
 
     async def recover(self) -> None:
         """After a `StoreError`: throw the connections away, open them again, and prove that a write works."""
+        ...
 
     # the lease
 
     async def lease(self) -> Lease:
         """Read who owns the store."""
+        ...
 
     async def claim(self, holder: Holder, *, expected: int, at: float) -> Lease | None:
         """Take the lease over if its epoch is still `expected`; `None` where somebody was faster."""
+        ...
 
     async def release(self, epoch: int, at: float) -> None:
         """Give the lease back; does nothing where the epoch is not the current one."""
+        ...
 
     # what the owner asks
 
     async def foreign(self) -> bool:
         """Whether another process has committed since this was last asked."""
+        ...
 
     async def load(self, keys: Sequence[int]) -> list[Record]:
         """Read actors whole, with inputs, parts and unconsumed messages. Missing keys are left out."""
+        ...
 
     async def messages(self, key: int) -> tuple[Message, ...]:
         """The unconsumed messages of an actor, control lane first, in order of acceptance."""
+        ...
 
     async def active(self, *, after: int, limit: int, frail: bool, deaths: int) -> list[int]:
         """Keys of active actors above `after`, in order; `frail` ones have at least `deaths` deaths."""
+        ...
 
     async def unbegun(self, limit: int) -> list[int]:
         """Keys of actors at revision 0, oldest first."""
+        ...
 
     async def due(self, now: float, limit: int) -> list[int]:
         """Keys of idle actors whose timer is due, the longest overdue first."""
+        ...
 
     async def next_wake(self) -> float | None:
         """The earliest timer of any idle actor."""
+        ...
 
     async def unread(self, after: int, limit: int) -> list[tuple[int, int]]:
         """Sequence number and actor's key of unconsumed messages above `after`, in order."""
+        ...
 
     # what anybody asks
 
     async def find(self, id: str) -> Record | Tombstone | None:
         """An actor by its id, with input and parts but without messages; or its tombstone."""
+        ...
 
     async def answer(self, seq: int) -> str | None:
         """What a message was answered; `None` while it waits (or when it is gone)."""
+        ...
 
     async def history(self, key: int, *, after: int, limit: int) -> list[HistoryRow]:
         """History of an actor above revision `after`, in order, never splitting a revision."""
+        ...
 
     async def tail(self, after: int, limit: int) -> list[tuple[int, str]]:
         """Sequence number and actor id of history above `after`: what has changed, for watchers."""
+        ...
 
     async def last_seq(self) -> int:
         """The sequence number of the newest history row; 0 when there is none."""
+        ...
 
     async def count(self, query: Query) -> list[Count]:
         """How many actors match, by status and definition."""
+        ...
 
     async def list(self, query: Query, limit: int) -> list[Record]:
         """Actors in order of arrival, with input and parts but without messages."""
+        ...

@@ -39,6 +39,7 @@ class Writer:
         self._commit = commit
         self._urgent: deque[_Item] = deque()
         self._ordinary: deque[_Item] = deque()
+        self._batch: list[_Item] = []
         self._wake = asyncio.Event()
         self._refusal: StoreError | None = None
         self._closing: StoreError | None = None
@@ -70,12 +71,17 @@ class Writer:
         """Commit what was queued, and answer everything later with `error`."""
         self._closing = error
         self._wake.set()
-        await asyncio.shield(self._task)
+        await asyncio.wait([self._task])
+        # Nothing is left, unless the loop is shutting down and has cancelled the writer with all other tasks.
+        for _, done in (*self._batch, *self._urgent, *self._ordinary):
+            _call(done, error)
 
     async def _run(self) -> None:
         while True:
             while self._urgent or self._ordinary:
-                await self._commit_batch(self._take())
+                self._batch = self._take()
+                await self._commit_batch(self._batch)
+                self._batch = []
             if self._closing is not None:
                 return
             self._wake.clear()
@@ -124,11 +130,19 @@ def _call(done: Callable[[Any], None], result: Result) -> None:
 
 def weigh(write: Write[Any]) -> int:
     """How many bytes of payload a write carries."""
-    if isinstance(write, Advance):
-        return len(write.snapshot.body) + sum(len(body) for _, body in write.parts)
-    if isinstance(write, Create):
-        return len(write.input) + len(write.snapshot.body) + sum(len(body) for _, body in write.parts)
-    return len(write.body) if isinstance(write, Accept) else 0
+    match write:
+        case Advance():
+            return len(write.snapshot.body) + _weigh_parts(write.parts)
+        case Create():
+            return len(write.input) + len(write.snapshot.body) + _weigh_parts(write.parts)
+        case Accept():
+            return len(write.body)
+        case _:
+            return 0
+
+
+def _weigh_parts(parts: tuple[tuple[str, bytes], ...]) -> int:
+    return sum(len(body) for _, body in parts) if parts else 0
 
 
 async def answer(submit: Callable[[Write[R], Callable[[R | StoreError], None]], None], write: Write[R]) -> R:

@@ -26,9 +26,9 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(stderr=True)
     try:
-        rows = list(read_invoices(options.csv))
+        rows = read_invoices(options.csv)
     except (NotInvoices, OSError) as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
     with TemporaryDirectory(prefix="shop-") as temporary, progress(console) as on_progress:
         settings = from_arguments(options, options.dir or Path(temporary))

@@ -60,6 +60,7 @@ class Campaign:
     kills: int = 0
     _work: list[int] = field(init=False)  #: indices of the rows that ask for something
     _ended: set[int] = field(factory=set)  #: those of them that have come to an end
+    _at_work: bool = False  #: whether this child has committed anything yet
 
     def __attrs_post_init__(self) -> None:
         self._work = [index for index, row in enumerate(self.rows) if _is_work(row)]
@@ -83,22 +84,31 @@ class Campaign:
 
     async def _replay(self, kill_at: int | None) -> int | None:
         """Run one child, kill it when its time has come, and return its exit status."""
+        self._at_work = False
         began = time.monotonic()
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", f"{__package__}.replay", f"--since={self._since()}", *self.settings.arguments()),
+            *("-m", f"{__package__}.replay", *self.settings.arguments()),
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
+        assert child.stdin is not None
         assert child.stdout is not None
+        child.stdin.write(json.dumps(self._open_rows()).encode())
+        child.stdin.close()
         try:
             async for line in child.stdout:  # what a dead child wrote is still in the pipe, and counts
                 self._note(json.loads(line), began)
-                if kill_at is not None and len(self._ended) >= kill_at and child.returncode is None:
+                if self._is_time(kill_at) and child.returncode is None:
                     child.kill()
             return await child.wait()
         finally:
             if child.returncode is None:
                 child.kill()
+
+    def _is_time(self, kill_at: int | None) -> bool:
+        """Whether to kill now. Never before the child took up the work, so that each kill is a new one."""
+        return kill_at is not None and self._at_work and len(self._ended) >= kill_at
 
     def _note(self, line: dict[str, Any], began: float) -> None:
         match line:
@@ -110,13 +120,18 @@ class Campaign:
                 self._note_cancel(id, order_id, answer)
             case {"conflict": conflict}:
                 self.discrepancies.append(conflict)
-            case {"committed": True} if self.kills:
-                self.resume_seconds.append(time.monotonic() - began)
+            case {"committed": True}:
+                self._note_commit(time.monotonic() - began)
             case _:
                 pass
         if "row" in line:
             self._ended.add(line["row"])
             self.on_progress(len(self._ended), len(self._work))
+
+    def _note_commit(self, seconds: float) -> None:
+        self._at_work = True
+        if self.kills:
+            self.resume_seconds.append(seconds)
 
     def _note_cancel(self, id: str, order_id: str, answer: str) -> None:
         first = self.cancels.setdefault(id, answer)
@@ -125,9 +140,8 @@ class Campaign:
         if answer in UNDOING:
             self.told.cancelled.add(order_id)
 
-    def _since(self) -> int:
-        """Return the first row that has not ended; from there the next child begins anew."""
-        return next((index for index in self._work if index not in self._ended), len(self.rows))
+    def _open_rows(self) -> list[int]:
+        return [index for index in self._work if index not in self._ended]
 
 
 def _is_work(row: Row) -> bool:

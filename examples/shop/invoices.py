@@ -2,7 +2,8 @@
 
 Every line becomes one of three things: a sale, a cancellation or a reject with its reason. A number that
 stands twice with different contents is two sales, the second with the suffix `-2`, so that no sale is
-lost; the very same line a second time is a reject.
+lost; the very same line a second time is a reject. Rows are put in order of time, as they came to the
+shop: files are often sorted by number, which moves all cancellations to their end.
 """
 
 from __future__ import annotations
@@ -68,101 +69,110 @@ Row = Sale | Cancellation | Reject
 class _Fields:
     """The columns of one line, understood."""
 
+    line: int
+    text: str
     number: str
+    placed_at: datetime
     customer: str | None
     country: str
     quantity: int
     price: float
 
 
+class _Dirt(Exception):
+    """Why a line is rejected."""
+
+
 @frozen
-class _Reader:
-    """Turns lines into rows; remembers what earlier lines mean for later ones."""
+class _Desk:
+    """Turns the fields of one line into a row; remembers what earlier ones mean for later ones."""
 
     seen: set[str] = field(factory=set)
     times: Counter[str] = field(factory=Counter)
-    latest: dict[str, str] = field(factory=dict)
+    latest: dict[str, str] = field(factory=dict)  #: the latest order of each customer
 
-    def row(self, line: int, text: str) -> Row:
-        try:
-            fields = _parse(text)
-            self._remember(text)
-            if fields.number.startswith("C"):
-                return self._cancellation(line, fields)
-            return self._sale(line, fields)
-        except _Dirt as dirt:
-            return Reject(line, str(dirt))
+    def row(self, fields: _Fields) -> Row:
+        if fields.text in self.seen:
+            return Reject(fields.line, "the same line twice")
+        self.seen.add(fields.text)
+        if fields.number.startswith("C"):
+            return self._cancellation(fields)
+        return self._sale(fields)
 
-    def _remember(self, text: str) -> None:
-        if text in self.seen:
-            raise _Dirt("the same line twice")
-        self.seen.add(text)
-
-    def _sale(self, line: int, fields: _Fields) -> Sale:
+    def _sale(self, fields: _Fields) -> Row:
         total_pence = round(fields.quantity * fields.price * 100)
         if fields.quantity <= 0:
-            raise _Dirt("a quantity of zero or less")
+            return Reject(fields.line, "a quantity of zero or less")
         if total_pence <= 0:
-            raise _Dirt("a price of zero or less")
+            return Reject(fields.line, "a price of zero or less")
         sku = f"shelf-{int(fields.number) % SHELVES:02}"
         id = self._id(fields.number)
         if fields.customer is not None:
             self.latest[fields.customer] = id
-        return Sale(line, Order(id, fields.customer, fields.country, sku, fields.quantity, total_pence))
+        order = Order(id, fields.customer, fields.country, sku, fields.quantity, total_pence)
+        return Sale(fields.line, order)
 
-    def _cancellation(self, line: int, fields: _Fields) -> Cancellation:
+    def _cancellation(self, fields: _Fields) -> Row:
         if fields.quantity >= 0:
-            raise _Dirt("a cancellation of nothing")
+            return Reject(fields.line, "a cancellation of nothing")
         order_id = self.latest.get(fields.customer) if fields.customer is not None else None
-        return Cancellation(line, self._id(fields.number), fields.customer, order_id)
+        return Cancellation(fields.line, self._id(fields.number), fields.customer, order_id)
 
     def _id(self, number: str) -> str:
         self.times[number] += 1
         return number if self.times[number] == 1 else f"{number}-{self.times[number]}"
 
 
-class _Dirt(Exception):
-    """Why a line is rejected."""
-
-
-def read_invoices(path: Path) -> Iterator[Row]:
-    """Yield a row for every line below the heading.
+def read_invoices(path: Path) -> list[Row]:
+    """Return a row for every line below the heading: first the rejects, then the others in order of time.
 
     Each line is parsed by itself, so that a stray quotation mark cannot swallow its neighbours.
 
     Raises:
         NotInvoices: the heading is not that of a file of invoices.
     """
-    reader = _Reader()
+    readable: list[_Fields] = []
+    rejects: list[Row] = []
+    for line, text in enumerate(_lines(path), start=2):
+        try:
+            readable.append(_parse(line, text))
+        except _Dirt as dirt:
+            rejects.append(Reject(line, str(dirt)))
+    desk = _Desk()
+    return [*rejects, *map(desk.row, sorted(readable, key=lambda fields: fields.placed_at))]
+
+
+def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as lines:
         heading = next(lines, "").strip()
         if heading.split(",") != COLUMNS:
             raise NotInvoices(
                 f"{path} should begin with the line {','.join(COLUMNS)}, not with {heading[:80]!r}"
             )
-        for line, text in enumerate(lines, start=2):
-            yield reader.row(line, text.strip())
+        yield from map(str.strip, lines)
 
 
-def _parse(text: str) -> _Fields:
+def _parse(line: int, text: str) -> _Fields:
     number, date, customer, country, quantity, price = _columns(text)
     if ADJUSTMENT.fullmatch(number):
         raise _Dirt("an adjustment of the accounts")
     if not SALE.fullmatch(number) and not CANCELLATION.fullmatch(number):
         raise _Dirt("an unknown kind of number")
-    _check_date(date)
     return _Fields(
-        number,
-        None if customer in NOBODY else customer,
-        country,
-        _number(quantity, int),
-        _number(price, float),
+        line=line,
+        text=text,
+        number=number,
+        placed_at=_date(date),
+        customer=None if customer in NOBODY else customer,
+        country=country,
+        quantity=_number(quantity, int),
+        price=_number(price, float),
     )
 
 
 def _columns(text: str) -> list[str]:
     try:
-        columns = next(csv.reader([text]), [])
+        [columns] = csv.reader([text or ","])
     except csv.Error as error:
         raise _Dirt("not a line of CSV") from error
     if len(columns) != len(COLUMNS):
@@ -170,9 +180,9 @@ def _columns(text: str) -> list[str]:
     return columns
 
 
-def _check_date(date: str) -> None:
+def _date(text: str) -> datetime:
     try:
-        datetime.strptime(date, "%m/%d/%Y %H:%M").replace(tzinfo=UTC)
+        return datetime.strptime(text, "%m/%d/%Y %H:%M").replace(tzinfo=UTC)
     except ValueError as error:
         raise _Dirt("an unreadable date") from error
 

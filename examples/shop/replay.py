@@ -1,9 +1,9 @@
 """The process that is killed: it hosts the coordinator and the participants, and feeds the rows to them.
 
 It keeps no record of how far it got. It tells its parent, line by line on its standard output, what the
-coordinator answered; after a kill the parent names the first row whose end was not reported, and feeding
-begins there anew. That is safe because a repeated `start` gives the same order and a repeated `cancel`
-the first answer.
+coordinator answered and which rows have ended. On its standard input it gets the rows that have not:
+after a kill also those that were at work. Feeding these anew is safe, because a repeated `start` gives the
+same order and a repeated `cancel` the first answer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from atone import AnswerPending, CancelAnswer, Coordinator, Handle, OrderConflict, SqliteStore, Status
@@ -29,13 +29,14 @@ from .wire import Wire
 WINDOW = 500  #: rows at work at the same time
 PATIENCE = 2.0  #: seconds after which an order that has not ended is looked at: it may be parked
 LOOKS = 30  #: as often it is looked at; the audit reports an order that has not ended by then
-ON_THE_WAY = (Status.RUNNING, Status.WAITING, Status.COMPENSATING)
+AT_WORK = (Status.RUNNING, Status.COMPENSATING)
+WATCHED = 100  #: orders at work that are watched for the first commit after a restart
 
 Say = Callable[[dict[str, Any]], None]
 
 
 class Replay:
-    """Feeds the rows from one row on, and reports every answer as soon as it has it."""
+    """Feeds rows to the coordinator, and reports every answer as soon as it has it."""
 
     def __init__(self, coordinator: Coordinator, say: Say) -> None:
         self._coordinator = coordinator
@@ -44,12 +45,12 @@ class Replay:
         self._starts: dict[str, asyncio.Event] = {}  # of the orders at work: set once `start` returned
         self._committed = asyncio.Event()
 
-    async def run(self, rows: Sequence[Row], *, since: int) -> None:
-        """Return when every row has come to an end, or its order is parked."""
+    async def run(self, rows: Iterable[tuple[int, Row]]) -> None:
+        """Return when every row has come to an end, or its order is parked. Each comes with its index."""
         async with asyncio.TaskGroup() as background:
             report = background.create_task(self._report_first_commit())
             async with asyncio.TaskGroup() as work:
-                for index, row in enumerate(rows[since:], start=since):
+                for index, row in rows:
                     await self._slots.acquire()
                     self._begin(work, index, row)
             report.cancel()
@@ -108,7 +109,7 @@ class Replay:
 
     async def _report_first_commit(self) -> None:
         """Say when the first new commit is seen: a new order, or a new transition of one under way."""
-        live = [status async for status in self._coordinator.orders(status=ON_THE_WAY, limit=20)]
+        live = [status async for status in self._coordinator.orders(status=AT_WORK, limit=WATCHED)]
         async with asyncio.TaskGroup() as watchers:
             tasks = [watchers.create_task(self._watch(status.id, status.revision)) for status in live]
             await self._committed.wait()
@@ -122,9 +123,9 @@ class Replay:
             return
 
 
-async def replay(settings: Settings, *, since: int, say: Say) -> None:
-    """Host the shop until all rows from `since` on have come to an end."""
-    rows = list(read_invoices(settings.csv))
+async def replay(settings: Settings, open_rows: Iterable[int], say: Say) -> None:
+    """Host the shop until the rows with these indices have come to an end."""
+    rows = read_invoices(settings.csv)
     async with (
         Clerk(Ledger(settings.ledger_db)) as clerk,
         Wire(Mischief(settings.seed, settings.rates)) as wire,
@@ -134,7 +135,7 @@ async def replay(settings: Settings, *, since: int, say: Say) -> None:
         async with Coordinator(
             SqliteStore(settings.orders_db), sagas=[shop_saga], provide=participants
         ) as shop:
-            await Replay(shop, say).run(rows, since=since)
+            await Replay(shop, say).run((index, rows[index]) for index in open_rows)
 
 
 def _fill_the_shelves(ledger: Ledger) -> None:
@@ -152,9 +153,8 @@ def main() -> None:
     """Run the replay as its own process."""
     parser = argparse.ArgumentParser(prog="python -m examples.shop.replay")
     add_arguments(parser)
-    parser.add_argument("--since", type=int, default=0, help="the row to begin with, counted from 0")
     options = parser.parse_args()
-    asyncio.run(replay(from_arguments(options, options.dir), since=options.since, say=_say))
+    asyncio.run(replay(from_arguments(options, options.dir), json.load(sys.stdin), _say))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ SHOWN = 10  #: discrepancies and parked orders that the table's reader gets to s
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[OnProgress]:
+def progress(console: Console) -> Generator[OnProgress]:
     """Show progress: a bar on a terminal, a line per tenth elsewhere."""
     if not console.is_terminal:
         yield _Lines(console).show
@@ -44,7 +44,7 @@ class _Lines:
 def as_json(findings: Findings) -> dict[str, Any]:
     """Return the findings as plain data."""
     rejects = [row for row in findings.rows if isinstance(row, Reject)]
-    lines = defaultdict(list)
+    lines: defaultdict[str, list[int]] = defaultdict(list)
     for reject in rejects:
         lines[reject.reason].append(reject.line)
     return {
@@ -86,9 +86,9 @@ def print_summary(console: Console, findings: Findings) -> None:
     table.add_row("discrepancies", str(len(findings.discrepancies)))
     console.print(table)
     for order_id, why in list(facts["parked"].items())[:SHOWN]:
-        console.print(f"order {order_id} is parked: {why}", markup=False)
+        console.print(f"order {order_id} is parked: {why}", markup=False, soft_wrap=True)
     for discrepancy in findings.discrepancies[:SHOWN]:
-        console.print(discrepancy, style="red", markup=False)
+        console.print(discrepancy, style="red", markup=False, soft_wrap=True)
 
 
 def _cancels(findings: Findings) -> Counter[str]:

@@ -12,7 +12,7 @@ def read(tmp_path: Path, *lines: str) -> list[Row]:
     """Return what a file with these lines is read as."""
     path = tmp_path / "invoices.csv"
     path.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n", encoding="utf-8")
-    return list(read_invoices(path))
+    return read_invoices(path)
 
 
 def test_a_sale_becomes_an_order(tmp_path: Path) -> None:
@@ -50,6 +50,19 @@ def test_a_cancellation_names_the_latest_order_of_its_customer(tmp_path: Path) -
 
     cancelled = {row.id: row.order_id for row in rows if isinstance(row, Cancellation)}
     assert cancelled == {"C500000": None, "C500004": "500002", "C500005": None}
+
+
+def test_rows_come_in_order_of_time(tmp_path: Path) -> None:
+    """In a file sorted by number, a cancellation stands after its sale and before the next."""
+    rows = read(
+        tmp_path,
+        "500001,12/1/2010 8:26,1,France,1,1",
+        "500002,1/2/2011 8:26,1,France,1,1",
+        "C500003,12/9/2010 17:00,1,France,-1,1",
+    )
+
+    assert [row.line for row in rows] == [2, 4, 3]
+    assert rows[1] == Cancellation(4, "C500003", "1", "500001")
 
 
 def test_a_number_that_stands_twice_is_two_orders(tmp_path: Path) -> None:
@@ -95,11 +108,10 @@ def test_the_same_line_twice_is_one_order(tmp_path: Path) -> None:
 def test_dirt_is_reported_and_harms_no_other_line(tmp_path: Path, line: str, reason: str) -> None:
     """A bad line becomes a reject with its reason; the lines around it are read."""
     good = "500001,12/1/2010 8:26,1,France,1,1"
-    before, reject, after = read(tmp_path, good, line, good.replace("500001", "500002"))
+    rows = read(tmp_path, good, line, good.replace("500001", "500002"))
 
-    assert reject == Reject(3, reason)
-    assert isinstance(before, Sale)
-    assert isinstance(after, Sale)
+    assert [row for row in rows if isinstance(row, Reject)] == [Reject(3, reason)]
+    assert [row.line for row in rows if isinstance(row, Sale)] == [2, 4]
 
 
 def test_bytes_that_are_no_text_are_dirt(tmp_path: Path) -> None:
@@ -116,7 +128,7 @@ def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     path.write_text("Shall I compare thee\n", encoding="utf-8")
 
     with pytest.raises(NotInvoices, match="InvoiceNo,InvoiceDate"):
-        list(read_invoices(path))
+        read_invoices(path)
 
 
 def test_the_sample_is_what_its_program_makes() -> None:
@@ -126,7 +138,7 @@ def test_the_sample_is_what_its_program_makes() -> None:
 
 def test_the_sample_has_every_kind_of_row() -> None:
     """The sample has all the dirt that the reader knows, and cancellations of both sorts."""
-    rows = list(read_invoices(SAMPLE))
+    rows = read_invoices(SAMPLE)
     kinds = Counter(type(row) for row in rows)
     cancellations = [row for row in rows if isinstance(row, Cancellation)]
 

@@ -1,0 +1,171 @@
+"""Every state that an order can reach, breadth first: each outcome, request, crash and pause in each of them.
+
+Nothing is left to chance and nothing is cut off: as numbers of attempts and parks only name things, and time
+is told from now, the states of a small saga are finitely many, and all of them are visited.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from atone import Status
+from atone.actors import Begin, Due, Resumed
+from atone.sagas.events import (
+    Arrived,
+    Control,
+    Ended,
+    Event,
+    Finding,
+    Late,
+    Probed,
+    Refused,
+    Returned,
+    Unknown,
+    Verb,
+)
+from atone.sagas.progress import Progress, Slot, Work
+from atone.sagas.saga import Saga
+from atone.sagas.standing import expected, wake_at
+from tests.sagas.oracle import World, follow, opening, shape
+from tests.sagas.shapes import DONE, DOUBT, ERROR
+
+#: Seconds that an attempt which timed out may linger.
+GRACE = 2.0
+#: So late that every timer has fired.
+LATER = 1000.0
+
+_ENDS: dict[Work, tuple[Returned | Refused | Unknown | Probed, ...]] = {
+    Work.ACTION: (DONE, Refused(ERROR), DOUBT, Unknown(ERROR, lingers=GRACE)),
+    Work.PROBE: (DONE, *(Probed(finding) for finding in Finding), Unknown(ERROR, lingers=GRACE)),
+    Work.COMPENSATION: (DONE, Refused(ERROR), DOUBT, Unknown(ERROR, lingers=GRACE)),
+}
+
+Key = tuple[Any, ...]
+
+
+@frozen
+class Graph:
+    """All states by their key, and which lead where when nothing goes wrong any more."""
+
+    worlds: dict[Key, World] = field(factory=dict)
+    helpful: list[tuple[Key, Key]] = field(factory=list)
+    transitions: list[None] = field(factory=list)
+
+    def reached(self) -> set[Status]:
+        """The statuses that were seen."""
+        return {world.status for world in self.worlds.values()}
+
+    def stranded(self) -> list[World]:
+        """The states from which no end is reached although nothing goes wrong any more."""
+        before: dict[Key, list[Key]] = {}
+        for source, target in self.helpful:
+            before.setdefault(target, []).append(source)
+        saved = {key for key, world in self.worlds.items() if world.progress.final is not None}
+        todo = list(saved)
+        while todo:
+            for source in before.get(todo.pop(), ()):
+                if source not in saved:
+                    saved.add(source)
+                    todo.append(source)
+        return [world for key, world in self.worlds.items() if key not in saved]
+
+
+def explore(saga: Saga[Any], kinds: tuple[type, ...] = ()) -> Graph:
+    """Visit every state of a saga; the oracle raises at the first transition that breaks a promise."""
+    graph = Graph()
+    first = opening(saga)
+    todo = deque([first])
+    graph.worlds[_key(first)] = first
+    while todo:
+        world = todo.popleft()
+        for helpful, event, now in happenings(world):
+            for verdict in (True, False, ERROR) if _asks(world) else (True,):
+                for draining in (False, True):
+                    after, _ = follow(_dying(world, event), event, now, verdict=verdict, draining=draining)
+                    after = _from_now_on(after, now)
+                    graph.transitions.append(None)
+                    key = _key(after)
+                    if helpful and not draining and verdict is True:
+                        graph.helpful.append((_key(world), key))
+                    if key not in graph.worlds:
+                        graph.worlds[key] = after
+                        todo.append(after)
+    return graph
+
+
+def happenings(world: World) -> Iterator[tuple[bool, Event, float]]:
+    """Everything that can happen to an order next, when, and whether it is what a kind world would do."""
+    progress = world.progress
+    if not progress.begun:
+        yield True, Begin(), 0.0
+        return
+    wake = wake_at(world.saga, progress)
+    if wake is not None:
+        yield True, Due(), max(wake, 0.0)
+        yield True, Due(), LATER
+    for now in (0.0, LATER) if wake is not None or progress.deadline is not None else (0.0,):
+        if progress.final is None:
+            yield True, Resumed(), now
+            yield False, Resumed(died=True), now
+        for run in world.running:
+            for how in _ENDS[run.work]:
+                if isinstance(how, Unknown) and how.lingers is not None:
+                    how = evolve(how, lingers=now + GRACE)
+                yield how == DONE, Ended(run.slot, run.work, run.number, how), now
+        for index, slot in enumerate(progress.slots):
+            for work in (Work.ACTION, Work.COMPENSATION):
+                if slot.lingers is not None and slot.sent[work]:
+                    yield True, Late(index, work, slot.sent[work]), now
+        receive = expected(world.saga, progress)
+        for type_ in receive.types if receive is not None else ():
+            yield True, Arrived(7, type_.__name__, b"{}"), now
+        for request in requests(world):
+            yield request.verb in _KIND, request, now
+
+
+_KIND = frozenset({Verb.RETRY, Verb.RESUME, Verb.RESOLVE})
+
+
+def requests(world: World) -> Iterator[Control]:
+    """Everything that a person can ask, in view of the present park and of one long gone."""
+    park = world.progress.park
+    number = park.number if park is not None else None
+    for seen in {number, 0} if park is not None else {number}:
+        for verb in Verb:
+            yield Control(verb, "ann", "a test", seen, seq=7)
+        yield Control(Verb.RESOLVE, "ann", "a test", seen, happened=True, seq=7)
+
+
+def _asks(world: World) -> bool:
+    """Whether the saga has a question of its own."""
+    return any(getattr(slot, "when", None) is not None for slot in world.saga.slots)
+
+
+def _dying(world: World, event: Event) -> World:
+    """Let every death be the one that is one too many, so that deaths need no counting."""
+    if isinstance(event, Resumed) and event.died:
+        return evolve(world, progress=evolve(world.progress, deaths=9))
+    return world
+
+
+def _from_now_on(world: World, now: float) -> World:
+    """The same world with its times told from now; what is due already is due now."""
+
+    def told(time: float | None) -> float | None:
+        return None if time is None else max(time - now, 0.0)
+
+    def slot(one: Slot) -> Slot:
+        return evolve(one, due=told(one.due), lingers=told(one.lingers))
+
+    progress: Progress = world.progress
+    slots = [one if one.due is None and one.lingers is None else slot(one) for one in progress.slots]
+    overlaps = tuple(one and evolve(one, until=max(one.until - now, 0.0)) for one in world.overlaps)
+    return evolve(
+        world, progress=evolve(progress, slots=slots, deadline=told(progress.deadline)), overlaps=overlaps
+    )
+
+
+def _key(world: World) -> Key:
+    return (shape(world.progress), world.ledger, world.overlaps)

@@ -1,0 +1,162 @@
+"""Group commit, with a disk that is a list."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from atone.storage import Accept, DiskFailed, DiskFull, Done, Lane, Renew, StoreBusy, StoreClosed, Write
+from atone.storage.writer import BATCH_BYTES, BATCH_WRITES, SLICE, Writer, answer
+
+pytestmark = pytest.mark.anyio
+
+
+def data(id: str = "m", size: int = 0, lane: Lane = Lane.DATA) -> Write[Any]:
+    """A message of some size."""
+    return Accept("a", id, lane, "kind", b"x" * size, 1.0, 9)
+
+
+class Shelf:
+    """Keeps every batch, and fails when it is told to."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Write[Any]]] = []
+        self.failure: Exception | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def commit(self, writes: list[Write[Any]]) -> list[Any]:
+        self.batches.append(writes)
+        await self.open.wait()
+        if self.failure:
+            raise self.failure
+        return [Done()] * len(writes)
+
+
+async def settle(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something has come about."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came about")
+
+
+async def test_writes_of_one_turn_share_a_commit() -> None:
+    """What waits together is committed together, in order."""
+    shelf = Shelf()
+    writer = Writer(shelf.commit)
+    writes = [data(f"{number}") for number in range(3)]
+    await asyncio.gather(*(answer(writer.submit, write) for write in writes))
+    assert shelf.batches == [writes]
+    await writer.close(StoreClosed("x"))
+
+
+async def test_what_comes_during_a_commit_gathers_for_the_next() -> None:
+    """While the disk is busy, the next batch grows; urgent writes stand first in it."""
+    shelf = Shelf()
+    writer = Writer(shelf.commit)
+    shelf.open.clear()
+    answers: list[Any] = []
+    writer.submit(data("first"), answers.append)
+    await settle(lambda: bool(shelf.batches))
+    late: list[Write[Any]] = [data("second"), data("third"), data("cancel", lane=Lane.CONTROL), Renew(1, 1.0)]
+    for write in late:
+        writer.submit(write, answers.append)
+    shelf.open.set()
+    await settle(lambda: len(answers) == 5)
+    assert shelf.batches[1] == [late[2], late[3], late[0], late[1]]
+    await writer.close(StoreClosed("x"))
+
+
+async def test_batch_has_a_limit_of_writes() -> None:
+    """An urgent write never waits for more than one commit of this size."""
+    shelf, answers = Shelf(), list[Any]()
+    writer = Writer(shelf.commit)
+    for _ in range(2 * BATCH_WRITES + 1):
+        writer.submit(data(), answers.append)
+    await writer.close(StoreClosed("x"))
+    assert [len(batch) for batch in shelf.batches] == [BATCH_WRITES, BATCH_WRITES, 1]
+
+
+async def test_batch_has_a_limit_of_bytes_and_takes_at_least_one() -> None:
+    """Large bodies end a batch early; one that is larger than the limit goes alone."""
+    shelf, answers = Shelf(), list[Any]()
+    writer = Writer(shelf.commit)
+    for size in (BATCH_BYTES // 2, BATCH_BYTES // 2, 1, 2 * BATCH_BYTES, 1):
+        writer.submit(data(size=size), answers.append)
+    await writer.close(StoreClosed("x"))
+    assert [len(batch) for batch in shelf.batches] == [2, 1, 1, 1]
+
+
+async def test_callbacks_leave_the_loop_room() -> None:
+    """After a large commit, others get their turn between the slices."""
+    shelf, answers = Shelf(), list[Any]()
+    writer = Writer(shelf.commit)
+    for _ in range(BATCH_WRITES):
+        writer.submit(data(), answers.append)
+    seen: set[int] = set()
+    while len(answers) < BATCH_WRITES:
+        await asyncio.sleep(0)
+        seen.add(len(answers))
+    assert SLICE in seen
+    await writer.close(StoreClosed("x"))
+
+
+async def test_unknown_outcome_stops_everything_until_healed() -> None:
+    """The batch, all that waits behind it and all that comes get the error; nothing more is committed."""
+    shelf, answers = Shelf(), list[Any]()
+    writer = Writer(shelf.commit)
+    shelf.failure = DiskFailed("x", "i/o")
+    for _ in range(BATCH_WRITES + 5):
+        writer.submit(data(), answers.append)
+    await settle(lambda: len(answers) == BATCH_WRITES + 5)
+    writer.submit(data(), answers.append)
+    assert len(answers) == BATCH_WRITES + 5
+    await settle(lambda: len(answers) == BATCH_WRITES + 6)
+    assert answers == [shelf.failure] * len(answers)
+    assert writer.sickness is shelf.failure
+    assert len(shelf.batches) == 1
+    shelf.failure = None
+    writer.heal()
+    assert await answer(writer.submit, data()) == Done()
+    await writer.close(StoreClosed("x"))
+
+
+async def test_busy_fails_one_batch_and_leaves_the_writer_well() -> None:
+    """A lock held by another process is certain: nothing was written, and the next batch may try."""
+    shelf = Shelf()
+    writer = Writer(shelf.commit)
+    shelf.failure = StoreBusy("x", "process 7", 5.0)
+    with pytest.raises(StoreBusy):
+        await answer(writer.submit, data())
+    shelf.failure = None
+    assert await answer(writer.submit, data()) == Done()
+    await writer.close(StoreClosed("x"))
+
+
+async def test_cancelled_writer_still_answers_everybody() -> None:
+    """A loop that shuts down cancels every task; nobody is left without an answer."""
+    shelf, answers = Shelf(), list[Any]()
+    writer = Writer(shelf.commit)
+    shelf.open.clear()
+    for _ in range(BATCH_WRITES + 1):
+        writer.submit(data(), answers.append)
+    await settle(lambda: bool(shelf.batches))
+    writer._task.cancel()
+    closed = StoreClosed("x")
+    await writer.close(closed)
+    assert answers == [closed] * (BATCH_WRITES + 1)
+
+
+async def test_later_failure_replaces_the_first() -> None:
+    """Whoever asks is told what stands in the way now."""
+    shelf = Shelf()
+    writer = Writer(shelf.commit)
+    writer.fail(DiskFull("x", "full"))
+    with pytest.raises(DiskFull):
+        await answer(writer.submit, data())
+    await writer.close(StoreClosed("x"))
+    with pytest.raises(StoreClosed):
+        await answer(writer.submit, data())
