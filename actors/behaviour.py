@@ -88,3 +88,6 @@ class Stage(Protocol):
 
     def stop(self, key: int) -> None:
         """Cut off what is being performed for an actor; nothing is reported."""
+
+    def stop_all(self) -> None:
+        """The same for every actor."""

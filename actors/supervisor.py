@@ -158,7 +158,7 @@ class Supervisor(Generic[S]):
         self._stopping = self.draining = True
         for actor in self.actors.values():
             actor.stop()
-            self.stage.stop(actor.key)
+        self.stage.stop_all()
         self.actors.clear()
         self._ids.clear()
         self._wanted.clear()
@@ -212,8 +212,8 @@ class Supervisor(Generic[S]):
         if not self.sick.is_set():
             logger.error("no step begins: %s", why)
             self.sick.set()
+        self.stage.stop_all()
         for actor in list(self.actors.values()):
-            self.stage.stop(actor.key)
             self._keep(actor)
 
     def crashed(self, actor: Actor[S], error: Exception) -> None:
@@ -233,25 +233,23 @@ class Supervisor(Generic[S]):
         """Bring the actors that are wanted into memory, page by page. Runs until cancelled."""
         while True:
             await self._wake.wait()
-            if self.sick.is_set() or not self._wanted:
-                self._wake.clear()
-                await self.runtime.sleep(0)
-                if self.sick.is_set():
-                    await self.runtime.sleep(self.limits.poll)
-                    self._wake.set()
-                continue
-            keys = list(self._wanted)[: self.limits.page]
-            for key in keys:
-                del self._wanted[key]
-            try:
-                records = await self.store.load(keys)
-            except StoreError as error:
-                logger.warning("actors could not be read, and will be: %s", error)
-                self._wanted = dict.fromkeys([*keys, *self._wanted])
-                await self.runtime.sleep(self.limits.scan)
-                continue
-            for record in records:
-                self._admit(record)
+            self._wake.clear()
+            while self._wanted and not self.sick.is_set():
+                await self._load_page()
+
+    async def _load_page(self) -> None:
+        keys = list(self._wanted)[: self.limits.page]
+        for key in keys:
+            del self._wanted[key]
+        try:
+            records = await self.store.load(keys)
+        except StoreError as error:
+            logger.warning("actors could not be read, and will be: %s", error)
+            self._wanted = dict.fromkeys([*keys, *self._wanted])
+            await self.runtime.sleep(self.limits.scan)
+            return
+        for record in records:
+            self._admit(record)
 
     async def scan(self) -> None:
         """Look again and again for what should be running and is not. Runs until cancelled."""
@@ -291,7 +289,7 @@ class Supervisor(Generic[S]):
                 continue
             logger.info("the store works again")
             self.sick.clear()
-            self._recovered, self._first_pass = 0, True
+            self._recovered, self._unread, self._first_pass = 0, 0, True
             for key in list(self._kept):
                 self.wake(key)
             self._wake.set()

@@ -1,21 +1,19 @@
-"""A shop behind an HTTP interface, with its orders kept by atone inside the same processes.
+"""A shop behind an HTTP interface, with its orders kept by atone in the same processes.
 
     ORDERS_DB=orders.db uvicorn examples.service:app --workers 3 --timeout-graceful-shutdown 5
 
-One worker hosts the orders, the others stand by; every worker answers every request. Kill any of them: another one
-takes over, and the orders go on. The timeout ends streams of changes, so that they do not hold up a shutdown.
+One worker hosts the orders, the others stand by, and each answers every request. Kill any of them: another
+takes over, and the orders go on. (The timeout ends streams of changes, which would hold up a shutdown.)
 
-Send an `Idempotency-Key` with every POST. A request that was cut off is then safe to repeat, and gets its first answer.
+Send an `Idempotency-Key` with every POST: then it is safe to repeat, and gets its first answer.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +26,6 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from atone import (
     AlreadyFinished,
     AnswerPending,
-    AtoneError,
     CancelAnswer,
     Coordinator,
     Handle,
@@ -49,68 +46,12 @@ from atone import (
     step,
 )
 
-# ── the world outside ──
-
-LATENCY = 0.02  #: seconds that a participant takes
-CREDIT_CENTS = 1_000_000  #: what a card is good for
-BOOKS = """
-create table if not exists book (
-    key text not null, participant text not null, order_id text, amount integer,
-    closed integer not null default 0, primary key (participant, key)
-)
-"""
-
-
-class Participant:
-    """A stand-in for a service of somebody else, whose books outlive this process.
-
-    A repeat under a known key changes nothing, and undoing an action closes its key for ever: an action that arrives
-    after it was undone is refused. A real service must do both for the whole to be exactly once.
-    """
-
-    def __init__(self, books: Path) -> None:
-        self._books = books
-        self._name = type(self).__name__
-
-    async def do(self, key: str, order_id: str, amount: int) -> None:
-        """Do something once. Raises `PermanentError` where it was undone before it came."""
-        insert = (
-            "insert into book (participant, key, order_id, amount) values (?, ?, ?, ?) on conflict do nothing"
-        )
-        await self._write(insert, self._name, key, order_id, amount)
-        if await self._write(
-            "select 1 from book where participant = ? and key = ? and closed", self._name, key
-        ):
-            raise PermanentError(f"{self._name} has closed the key {key}")
-
-    async def undo(self, action_key: str) -> None:
-        """Undo what was done under a key, if anything was, and refuse it from now on."""
-        close = "insert into book (participant, key, closed) values (?, ?, 1) on conflict do update set closed = 1"
-        await self._write(close, self._name, action_key)
-
-    async def _write(self, statement: str, *values: object) -> list[Any]:
-        await asyncio.sleep(LATENCY)
-        return await asyncio.to_thread(self._execute, statement, values)
-
-    def _execute(self, statement: str, values: tuple[object, ...]) -> list[Any]:
-        with closing(sqlite3.connect(self._books, timeout=30, isolation_level=None)) as books:
-            books.execute(BOOKS)
-            return books.execute(statement, values).fetchall()
-
-
-class Warehouse(Participant):
-    """Keeps goods for orders."""
-
-
-class Payments(Participant):
-    """Takes money, and gives it back."""
-
-
-class Carrier(Participant):
-    """Takes goods to the customer."""
-
+from .outside import Carrier, Payments, Warehouse
 
 # ── the saga ──
+
+CREDIT_CENTS = 1_000_000  #: what a card is good for
+LARGE_CENTS = 100_000  #: from here on, a person must approve
 
 
 @dataclass(frozen=True)
@@ -137,7 +78,7 @@ async def reserve(order: Order, warehouse: Warehouse, ctx: StepContext) -> None:
 
 
 @reserve.compensation
-async def release(order: Order, warehouse: Warehouse, ctx: StepContext) -> None:
+async def release(warehouse: Warehouse, ctx: StepContext) -> None:
     """Put them back."""
     await warehouse.undo(ctx.action_key)
 
@@ -151,7 +92,7 @@ async def charge(order: Order, payments: Payments, ctx: StepContext) -> None:
 
 
 @charge.compensation
-async def refund(order: Order, payments: Payments, ctx: StepContext) -> None:
+async def refund(payments: Payments, ctx: StepContext) -> None:
     """Give it back."""
     await payments.undo(ctx.action_key)
 
@@ -162,12 +103,9 @@ async def ship(order: Order, carrier: Carrier, ctx: StepContext) -> None:
     await carrier.do(ctx.key, order.id, order.quantity)
 
 
-def is_large(order: Order) -> bool:
-    """Whether a person must look at the order."""
-    return order.total_cents > 100_000
-
-
-approval = receive(Approve, timeout=timedelta(hours=24), when=is_large, name="approval")
+approval = receive(
+    Approve, timeout=timedelta(hours=24), when=lambda order: order.total_cents >= LARGE_CENTS, name="approval"
+)
 order_saga = Saga("order", version=1, input=Order, steps=[reserve, approval, charge, ship])
 
 # ── the HTTP interface ──
@@ -182,83 +120,39 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-app = FastAPI(title="Orders", lifespan=lifespan)
+async def explain(request: Request, error: Exception) -> Response:
+    """Answer an error with its own sentence."""
+    code = next(code for kind, code in FAULTS.items() if isinstance(error, kind))
+    return JSONResponse({"detail": str(error)}, code, {"Retry-After": "1"} if code in AGAIN else None)
+
+
+FAULTS: dict[type[Exception], int] = {
+    AnswerPending: 202, OrderNotFound: 404, OrderConflict: 409, AlreadyFinished: 410, TooLarge: 413,
+    InvalidId: 422, MailboxFull: 429, StoreUnavailable: 503,
+}  # fmt: skip
+AGAIN = {202, 429, 503}  #: repeat the request a little later
+ANSWERS = {"ACCEPTED": 202, "DUPLICATE": 200, "ALREADY_CANCELLING": 200, "NOT_FOUND": 404}  #: 409 for others
+
+app = FastAPI(title="Orders", lifespan=lifespan, exception_handlers=dict.fromkeys(FAULTS, explain))
 
 
 def coordinator(request: Request) -> Coordinator:
-    """The coordinator of this process."""
+    """Find the coordinator of this process."""
     found: Coordinator = request.app.state.coordinator
     return found
 
 
-def handle(id: str, orders: Annotated[Coordinator, Depends(coordinator)]) -> Handle:
-    """The order that the path names."""
-    return orders.order(id)
-
-
 Orders = Annotated[Coordinator, Depends(coordinator)]
-ByPath = Annotated[Handle, Depends(handle)]
 Text = Annotated[str, Body(embed=True, min_length=1)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", pattern="^[A-Za-z0-9_-]{1,100}$")]
-
-FAULTS: dict[type[AtoneError], int] = {
-    AnswerPending: 202,
-    OrderNotFound: 404,
-    OrderConflict: 409,
-    AlreadyFinished: 410,  # the order was purged, and its id stays taken
-    TooLarge: 413,
-    InvalidId: 422,
-    MailboxFull: 429,
-    StoreUnavailable: 503,
-}
-ANSWERS = {
-    "ACCEPTED": 202,
-    "DUPLICATE": 200,
-    "ALREADY_CANCELLING": 200,
-    "NOT_FOUND": 404,
-}  #: 409 for the others
-
-
-async def explain(request: Request, error: Exception) -> Response:
-    """Answer an error with its own sentence."""
-    code = next(code for kind, code in FAULTS.items() if isinstance(error, kind))
-    headers = {"Retry-After": "1"} if code in (202, 429, 503) else {}
-    return JSONResponse({"detail": str(error)}, code, headers)
-
-
-for fault in FAULTS:
-    app.add_exception_handler(fault, explain)
-
-
-def reply(answer: SendAnswer | CancelAnswer) -> Response:
-    """Say what became of a request."""
-    return JSONResponse({"answer": answer}, ANSWERS.get(answer, 409))
-
-
-def view(order: OrderStatus) -> dict[str, Any]:
-    """An order as its customer sees it."""
-    cause, park = order.cause, order.park
-    return {
-        "id": order.id,
-        "status": order.status,
-        "cause": cause and {"kind": cause.kind, "reason": cause.reason, "by": cause.by},
-        "park": park
-        and {"number": park.number, "reason": park.reason, "step": park.step, "error": park.error},
-        "steps": order.steps,
-        "revision": order.revision,
-    }
 
 
 @app.post("/orders", status_code=201)
 async def place(
-    orders: Orders,
-    response: Response,
-    sku: Text,
-    quantity: Annotated[int, Body(gt=0)],
-    total_cents: Annotated[int, Body(ge=0)],
-    key: Key = None,
-) -> dict[str, Any]:
-    """Place an order; its id is the `Idempotency-Key`, if there is one. It is on disk when this answers."""
+    orders: Orders, response: Response, *, sku: Text, quantity: Annotated[int, Body(gt=0)],
+    total_cents: Annotated[int, Body(ge=0)], key: Key = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Place an order. It is on disk when this answers; its id is the `Idempotency-Key`, if there is one."""
     id = key or uuid4().hex
     order = await orders.start(order_saga, Order(id, sku, quantity, total_cents), id=id)
     response.status_code = 201 if order.created else 200
@@ -270,54 +164,69 @@ async def place(
 async def find(
     orders: Orders, status: Status | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> list[dict[str, Any]]:
-    """List orders; the parked ones are those that a person must look at."""
+    """List orders. `PARKED` are those that a person must look at."""
     return [view(order) async for order in orders.orders(status=status, limit=limit)]
 
 
 @app.get("/orders/{id}")
-async def read(order: ByPath) -> dict[str, Any]:
+async def read(id: str, orders: Orders) -> dict[str, Any]:
     """Say how an order stands."""
-    return view(await order.status())
+    return view(await orders.order(id).status())
 
 
 @app.get("/orders/{id}/history")
-async def history(order: ByPath, after: int = 0) -> list[dict[str, Any]]:
+async def history(id: str, orders: Orders, after: int = 0) -> list[dict[str, Any]]:
     """Say how it got there."""
     names = ("revision", "at", "event", "source", "target", "step", "attempt", "error", "note")
-    return [{name: getattr(line, name) for name in names} async for line in order.history(after)]
+    return [{name: getattr(line, name) for name in names} async for line in orders.order(id).history(after)]
 
 
 @app.post("/orders/{id}/approve")
-async def approve(order: ByPath, by: Text, key: Key = None) -> Response:
+async def approve(id: str, orders: Orders, by: Text, key: Key = None) -> Response:
     """Let a large order pass."""
-    return reply(await order.send(Approve(by), id=key))
+    return answered(await orders.order(id).send(Approve(by), id=key))
 
 
 @app.post("/orders/{id}/cancel")
-async def cancel(order: ByPath, reason: Text, by: Text, key: Key = None) -> Response:
-    """Have an order undone. A 202 is a promise; where it says that the answer is pending, repeat the request."""
-    return reply(await order.cancel(reason, by=by, id=key, timeout=5))
+async def cancel(id: str, orders: Orders, reason: Text, by: Text, key: Key = None) -> Response:
+    """Have an order undone. `ACCEPTED` is a promise; where the answer is pending, repeat the request."""
+    return answered(await orders.order(id).cancel(reason, by=by, id=key, timeout=5))
 
 
 @app.get("/orders/{id}/changes")
-async def changes(order: ByPath, last_event_id: Annotated[int, Header()] = -1) -> Response:
-    """Stream the order as server-sent events until it has ended; a browser that reconnects misses nothing."""
-    seen = await order.status()
-    if seen.status.final and seen.revision <= last_event_id:
-        return Response(status_code=204)  # this is how a browser is told not to come back
-    return StreamingResponse(events(order, last_event_id), media_type="text/event-stream")
+async def changes(id: str, orders: Orders, last_event_id: Annotated[int, Header()] = -1) -> Response:
+    """Stream an order as server-sent events until it has ended; a browser that reconnects misses nothing."""
+    now = await orders.order(id).status()
+    if now.status.final and now.revision <= last_event_id:
+        return Response(status_code=204)  # a browser takes this as: do not come back
+    return StreamingResponse(events(orders.order(id), last_event_id), media_type="text/event-stream")
 
 
 async def events(order: Handle, after: int) -> AsyncIterator[str]:
-    """The order at every revision that is news; several that came at once are one event."""
+    """Tell how the order stands whenever its revision rises; changes that come together are one event."""
     async for change in order.watch(after):
         if change.revision > after:
             now = await order.status()
-            yield f"id: {now.revision}\ndata: {json.dumps(view(now))}\n\n"
             after = now.revision
+            yield f"id: {after}\ndata: {json.dumps(view(now))}\n\n"
 
 
 @app.get("/health")
 async def health(orders: Orders) -> dict[str, Any]:
-    """Say which worker this is, and whether it is the one that hosts."""
+    """Say which worker answers, and whether it is the one that hosts."""
     return {"pid": os.getpid(), "hosting": orders.hosting}
+
+
+def view(order: OrderStatus) -> dict[str, Any]:
+    """An order as people see it."""
+    cause, park = order.cause, order.park
+    return {
+        "id": order.id, "status": order.status, "revision": order.revision, "steps": dict(order.steps),
+        "cause": cause and {"kind": cause.kind, "reason": cause.reason, "by": cause.by},
+        "park": park and {"reason": park.reason, "step": park.step, "error": park.error},
+    }  # fmt: skip
+
+
+def answered(answer: SendAnswer | CancelAnswer) -> Response:
+    """Tell what became of a request."""
+    return JSONResponse({"answer": answer}, ANSWERS.get(answer, 409))

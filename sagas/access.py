@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 from attrs import define, field
@@ -22,6 +23,7 @@ from ..storage import (
     Phase,
     Record,
     Store,
+    StoreError,
     Tombstone,
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
@@ -38,6 +40,10 @@ MAILBOX = 1000
 ID_LENGTH = 200
 #: History rows read at a time.
 PAGE = 256
+#: Seconds before a store in trouble is opened again.
+REOPEN = 0.5
+
+logger = logging.getLogger("atone")
 
 
 @define(eq=False)
@@ -66,6 +72,10 @@ class Access:
         failure = CoordinatorFailed()
         failure.__cause__ = error
         self.feed.fail(failure)
+
+    def close(self) -> None:
+        """The coordinator leaves: whoever still waits is told."""
+        self.feed.fail(CoordinatorClosed())
 
     async def send(self, order_id: str, message: object, message_id: str | None) -> SendAnswer:
         """Accept a message of the data lane."""
@@ -178,17 +188,33 @@ class Access:
                     return
                 await subscription.wait()
 
-    async def tail(self, poll: float) -> None:
+    async def follow(self, poll: float) -> None:
         """While another process hosts: notice what it commits, for the subscribers here. Runs until cancelled."""
-        last = await self.store.last_seq()
+        last: int | None = None
         while True:
             await self.runtime.sleep(poll)
-            if not self.feed.subscribers:
-                continue
-            while news := await self.store.tail(last, PAGE):
-                last = news[-1][0]
-                for order_id in {order_id for _, order_id in news}:
-                    self.feed.publish(order_id)
+            try:
+                last = await self._follow(last)
+            except StoreError as error:
+                logger.warning("the store cannot be followed, and will be reopened: %s", error)
+                await self.runtime.sleep(REOPEN)
+                await self._reopen()
+
+    async def _follow(self, last: int | None) -> int:
+        if last is None:
+            last = await self.store.last_seq()
+            self.feed.publish_all()
+        while self.feed.subscribers and (news := await self.store.tail(last, PAGE)):
+            last = news[-1][0]
+            for order_id in {order_id for _, order_id in news}:
+                self.feed.publish(order_id)
+        return last
+
+    async def _reopen(self) -> None:
+        try:
+            await self.store.recover()
+        except StoreError as error:
+            logger.warning("the store is still in trouble: %s", error)
 
 
 _ANSWERS = frozenset([*CancelAnswer, *VerbAnswer])

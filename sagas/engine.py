@@ -23,6 +23,9 @@ from .progress import Status
 from .runner import Runner
 from .views import outcome
 
+#: Seconds for the `finally` blocks of attempts that were cut off.
+_FINALLY = 1.0
+
 logger = logging.getLogger("atone")
 
 
@@ -64,6 +67,9 @@ class Engine:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._runner is not None:
+            await self._runner.ended(_FINALLY)
+        self.access.close()
         if self._lease is not None:
             try:
                 await self._ownership.release(self._lease.epoch)
@@ -81,7 +87,7 @@ class Engine:
         while True:
             if supervisor is None:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self.access.tail, self.limits.poll)
+                    tasks.start_soon(self.access.follow, self.limits.poll)
                     if not host:
                         await asyncio.Event().wait()
                     self._lease = await self._ownership.acquire()

@@ -57,6 +57,7 @@ class Runner:
     overlap_grace: float  #: seconds
     post: Callable[[int, object], None] = field(init=False)
     _attempts: dict[int, dict[Run, Attempt]] = field(factory=dict)
+    _stopped: set[asyncio.Task[None]] = field(factory=set)
 
     def perform(self, key: int, state: object, effects: tuple[object, ...]) -> None:
         """Begin attempts whose intent is on disk."""
@@ -80,6 +81,18 @@ class Runner:
             attempt.stopped = True
             attempt.timer.cancel()
             attempt.task.cancel()
+            self._stopped.add(attempt.task)
+            attempt.task.add_done_callback(self._stopped.discard)
+
+    def stop_all(self) -> None:
+        """Cut off every attempt."""
+        for key in list(self._attempts):
+            self.stop(key)
+
+    async def ended(self, seconds: float) -> None:
+        """Let attempts that were cut off run their `finally` blocks, for so long at the most."""
+        if self._stopped:
+            await asyncio.wait(self._stopped, timeout=seconds)
 
     @property
     def busy(self) -> bool:

@@ -79,7 +79,11 @@ class SqliteStore(Store):
 
     async def _open(self) -> None:
         self._link = await self._connect()
-        self._version = await self._link.writing.run(_data_version)
+        try:
+            self._version = await self._run(self._link.writing, _data_version)
+        except StoreError:
+            await self._drop()
+            raise
         self._writer = Writer(self._commit)
 
     async def _connect(self) -> _Link:
@@ -275,7 +279,7 @@ def _data_version(connection: sqlite3.Connection) -> int:
 
 
 def _prove(connection: sqlite3.Connection) -> None:
-    """Write something that changes nothing: an open file is no proof that the disk takes writes."""
+    """Write something that means nothing: an open file is no proof that the disk takes writes."""
     connection.execute("begin immediate")
     try:
         connection.execute(STATEMENTS["prove"])

@@ -360,6 +360,22 @@ async def test_failed_commit_is_unknown_and_recovery_heals(store: SqliteStore) -
     assert [record.id for record in await store.list(Query(), 9)] == ["before", "later"]
 
 
+async def test_file_that_opens_and_takes_no_write_has_not_recovered(store: SqliteStore) -> None:
+    """Recovery is believed only when a write has reached the disk; until then, what is there can be read."""
+    await begin(store, "a")
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select * from actors").fetchall()  # keeps the log where it is
+        with no_room(Path(store.path + "-wal").stat().st_size):
+            with pytest.raises(StoreUnavailable):
+                await store.recover()
+            with pytest.raises(StoreUnavailable):
+                await begin(store, "b")
+            assert await store.find("a") is not None
+    await store.recover()
+    await begin(store, "b")
+
+
 async def test_full_database_recovers_when_there_is_room(store: SqliteStore) -> None:
     """SQLITE_FULL is named as such; nothing of the transaction is on disk."""
     await begin(store, "a")
