@@ -30,6 +30,7 @@ from ..storage import (
     StoreError,
     Unseen,
     Write,
+    WriteRefused,
 )
 from .behaviour import Begin, Behaviour, Due, Moment, Stage
 from .mailbox import Mailbox
@@ -216,14 +217,14 @@ class Actor(Generic[S]):
     def _dead_letter(self, message: Message, error: Exception, moment: Moment) -> Entry:
         """Set aside a message that cannot be consumed; the actor goes on."""
         status = self.snapshot.status
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()[:500]
         return Entry(moment.now, "DEAD_LETTER", status, status, error=reason, note=message.id)
 
     # ── commit, reply, act ──
 
     def _advance(self, turn: Turn[S]) -> Advance:
         final = turn.snapshot.phase is Phase.FINAL
-        left = 0 if final else len(self.mailbox.messages)
+        known = 0 if final else len(self.mailbox.messages)
         return Advance(
             self.key,
             self.revision + 1,
@@ -233,7 +234,7 @@ class Actor(Generic[S]):
             turn.history,
             turn.answers,
             turn.parts,
-            left if final or turn.guarded else None,
+            known if final or turn.guarded else None,
             bool(turn.answers),
         )
 
@@ -257,6 +258,9 @@ class Actor(Generic[S]):
             self.turn = None
             self.mailbox.put_back(turn.taken)
             self.host.unseen(self)
+        elif isinstance(result, WriteRefused):
+            self.turn = None
+            self.host.crashed(self, result)
         elif isinstance(result, StoreError):
             self.host.unknown(self, result)
         elif isinstance(result, Fenced):

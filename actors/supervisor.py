@@ -75,6 +75,7 @@ class Supervisor(Generic[S]):
     limits: Limits = field(factory=Limits)
     actors: dict[int, Actor[S]] = field(factory=dict)
     _ids: set[str] = field(factory=set)  #: of the actors in memory
+    _creating: set[str] = field(factory=set)  #: ids whose creation may be on disk before this process is told
     submit: Callable[[Write[Any], Callable[[Any], None]], None] = field(init=False)
     draining: bool = False
     lost: asyncio.Event = field(factory=asyncio.Event)  #: set when another owner was found
@@ -115,11 +116,13 @@ class Supervisor(Generic[S]):
         answer: asyncio.Future[Created | Exists | Purged | Fenced | StoreError] = asyncio.Future()
 
         def done(result: Created | Exists | Purged | Fenced | StoreError) -> None:
+            self._creating.discard(actor.id)
             if isinstance(result, Created):
                 self._enter(result.key, actor)
             if not answer.done():
                 answer.set_result(result)
 
+        self._creating.add(actor.id)
         actor.create(definition, input, done)
         result = await answer
         if isinstance(result, StoreError):
@@ -357,6 +360,8 @@ class Supervisor(Generic[S]):
 
     def _admit(self, record: Record) -> None:
         """Make an actor of what was read."""
+        if record.id in self._creating:
+            return
         live = self.actors.get(record.key)
         if live is not None:
             self.unseen(live)

@@ -1,4 +1,4 @@
-"""Stand-ins for the services that `service.py` calls. Their books are a file, which outlives every process."""
+"""Stand-ins for the services that `service.py` calls. Their books are a file, and outlive each process."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SCHEMA = "create table if not exists book (key primary key, participant, order_i
 class Participant:
     """Does things for orders, once for each key.
 
-    A repeat under a known key changes nothing, and undoing closes the action's key for ever, so that an action
-    which arrives later is refused. A real service must do both, for the whole to be exactly once.
+    A repeat under a known key changes nothing, and undoing closes the action's key for ever, so that an
+    action which arrives later is refused. A real service must do both, for the whole to be exactly once.
     """
 
     latency = 0.02  #: seconds that a call takes

@@ -42,6 +42,7 @@ from atone import (
     StepContext,
     StoreUnavailable,
     TooLarge,
+    Unencodable,
     receive,
     step,
 )
@@ -128,7 +129,7 @@ async def explain(request: Request, error: Exception) -> Response:
 
 FAULTS: dict[type[Exception], int] = {
     AnswerPending: 202, OrderNotFound: 404, OrderConflict: 409, AlreadyFinished: 410, TooLarge: 413,
-    InvalidId: 422, MailboxFull: 429, StoreUnavailable: 503,
+    InvalidId: 422, Unencodable: 422, MailboxFull: 429, StoreUnavailable: 503,
 }  # fmt: skip
 AGAIN = {202, 429, 503}  #: repeat the request a little later
 ANSWERS = {"ACCEPTED": 202, "DUPLICATE": 200, "ALREADY_CANCELLING": 200, "NOT_FOUND": 404}  #: 409 for others

@@ -184,7 +184,7 @@ def value_type(saga: Saga[Any], index: int, kind: str | None) -> Any:
 
 def failure(error: BaseException) -> Failure:
     """What an attempt raised, as text that can be stored."""
-    text = str(error).encode(errors="replace").decode()
+    text = str(error).encode(errors="backslashreplace").decode()
     return Failure(type(error).__name__, text[:TEXT])
 
 

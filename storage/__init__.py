@@ -19,6 +19,7 @@ from .errors import (
     Undecodable,
     Unencodable,
     UnsafeStore,
+    WriteRefused,
 )
 from .memory import MemoryStore
 from .process import is_gone, this_process
@@ -113,6 +114,7 @@ __all__ = [
     "UnsafeStore",
     "Unseen",
     "Write",
+    "WriteRefused",
     "checksum",
     "is_gone",
     "make_converter",

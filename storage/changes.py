@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from .codec import checksum
 from .lease import Claim, Release, claim, release
 from .queries import find
-from .statements import STATEMENTS
+from .statements import STATEMENTS, for_rows
 from .store import (
     Accept,
     Accepted,
@@ -37,6 +38,10 @@ from .store import (
 )
 
 _Rows = list[tuple[Any, ...]]
+
+
+#: Rows that one call of SQLite writes: each size is a statement of its own, prepared once.
+_SIZES = (512, 64, 8, 1)
 
 
 class Refused(Exception):
@@ -73,6 +78,16 @@ class Changes:
         """After a rollback: a definition may have lost its number."""
         self._definitions.clear()
 
+    def _rows(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Carry out a statement of `values` for many rows in as few calls as its prepared sizes allow."""
+        changed = start = 0
+        for size in _SIZES:
+            while len(rows) - start >= size:
+                flat = list(chain.from_iterable(rows[start : start + size]))
+                changed += self._connection.execute(for_rows(statement, size), flat).rowcount
+                start += size
+        return changed
+
     def _many(self, statement: str, rows: _Rows) -> int:
         return self._connection.executemany(STATEMENTS[statement], rows).rowcount if rows else 0
 
@@ -104,16 +119,15 @@ class Changes:
                     write.at,
                     checksum(revision, now.body),
                     now.body,
-                    write.id,
                 )
             )
             inputs.append((key, checksum(0, write.input), write.input))
             history += _history(key, revision, write.history)
             parts += _parts(key, write.parts)
-        if self._many("create", actors) != len(actors):
+        if self._rows("create", actors) != len(actors):
             raise Refused(self._present(writes[0].id))
-        self._many("create_input", inputs)
-        self._many("record", history)
+        self._rows("create_input", inputs)
+        self._rows("record", history)
         self._many("put_part", parts)
         return [Created(key) for key in range(first, first + len(writes))]
 
@@ -162,11 +176,12 @@ class Changes:
         history: _Rows = []
         consumed: _Rows = []
         parts: _Rows = []
-        seen: list[tuple[int, int]] = []
+        guards: list[tuple[int, int]] = []
         for write in writes:
             now, revision, key = write.snapshot, write.revision, write.key
             actors.append(
                 (
+                    key,
                     revision,
                     write.epoch,
                     now.status,
@@ -176,8 +191,6 @@ class Changes:
                     write.at,
                     checksum(revision, now.body),
                     now.body,
-                    key,
-                    revision - 1,
                 )
             )
             history += _history(key, revision, write.history)
@@ -185,16 +198,22 @@ class Changes:
                 consumed += [(text, seq, key) for seq, text in write.consumed]
             if write.parts:
                 parts += _parts(key, write.parts)
-            if write.seen is not None:
-                seen.append((key, write.seen))
-        if self._many("advance", actors) != len(actors) or self._many("consume", consumed) != len(consumed):
+            if write.waiting is not None:
+                guards.append((key, write.waiting))
+        if self._rows("advance", actors) != len(actors) or self._many("consume", consumed) != len(consumed):
             raise Refused(Stale())
-        for guard in seen:
-            if self._connection.execute(STATEMENTS["unseen"], guard).fetchone():
-                raise Refused(Unseen())
-        self._many("record", history)
+        if guards and not self._as_many_wait(guards):
+            raise Refused(Unseen())
+        self._rows("record", history)
         self._many("put_part", parts)
         return [Done()] * len(writes)
+
+    def _as_many_wait(self, guards: Sequence[tuple[int, int]]) -> bool:
+        """Whether each actor has exactly as many unconsumed messages as it knows of."""
+        execute = self._connection.execute
+        if not any(known for _, known in guards) and execute(STATEMENTS["any_waiting"]).fetchone() is None:
+            return True
+        return all(execute(STATEMENTS["waiting"], (key,)).fetchone()[0] == known for key, known in guards)
 
     def _quarantine(self, writes: Sequence[Quarantine]) -> list[Done]:
         for write in writes:
@@ -208,7 +227,7 @@ class Changes:
             }
             if self._connection.execute(STATEMENTS["quarantine"], parameters).rowcount != 1:
                 raise Refused(Stale())
-            self._many("record", _history(write.key, write.revision, (write.entry,)))
+            self._rows("record", _history(write.key, write.revision, (write.entry,)))
         return [Done()] * len(writes)
 
     def _purge(self, writes: Sequence[Purge]) -> list[int]:

@@ -169,9 +169,8 @@ class Disk:
         answers = dict(write.consumed)
         if row is None or row.record.revision != write.revision - 1 or not self._waiting(row, answers):
             return Stale()
-        if write.seen is not None and any(
-            message.seq > write.seen and message.seq not in answers for message in row.unread()
-        ):
+        left = sum(message.seq not in answers for message in row.unread())
+        if write.waiting is not None and left != write.waiting:
             return Unseen()
         _check(write.snapshot.status, *answers.values(), *_texts(write.history))
         for seq, text in write.consumed:

@@ -19,6 +19,16 @@ class StoreUnavailable(StoreError):
     """
 
 
+class WriteRefused(StoreError):
+    """One write could not be carried out, and certainly nothing of it was; others are not affected."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path!r} refused one write, and nothing of it was done ({reason}): correct the value"
+        )
+        self.path = path
+
+
 class StoreClosed(StoreUnavailable):
     """The store was used before it was opened or after it was closed."""
 

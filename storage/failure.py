@@ -14,6 +14,7 @@ from .errors import (
     StoreCorrupt,
     StoreError,
     StoreUnavailable,
+    WriteRefused,
 )
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
@@ -70,11 +71,11 @@ def translate(path: str, error: BaseException, *, holder: str = "unknown", waite
     )
 
 
-def of_one_row(path: str, error: BaseException) -> StoreError:
+def of_one_row(path: str, error: BaseException) -> WriteRefused:
     """The error of a single write that SQLite refused; nothing of it is on disk."""
     # The text of the error is left out where it may hold the value: a payload never goes into a log.
     reason = f"{error}" if isinstance(error, sqlite3.Error) else type(error).__name__
-    return StoreError(f"{path!r} refused one write, and nothing of it was done ({reason}): correct the value")
+    return WriteRefused(path, reason)
 
 
 def _of_the_system(path: str, error: OSError) -> StoreError:

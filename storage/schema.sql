@@ -118,11 +118,11 @@ insert into definitions (kind, version, fingerprint) values (?, ?, ?) returning 
 select seq from sqlite_sequence where name = 'actors';
 
 -- name: create
--- A new actor; changes no row if the id is taken, or was, by an actor that was purged.
+-- New actors; adds no row where the id is taken, or was, by an actor that was purged.
 insert into actors (key, id, definition, revision, epoch, status, phase, wake_at, deaths, created_at, updated_at,
                     checksum, snapshot)
-select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-where not exists (select 1 from tombstones where id = ?)
+select * from (values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) as new
+where not exists (select 1 from tombstones where id = new.column2)
 on conflict (id) do nothing;
 
 -- name: create_input
@@ -130,11 +130,12 @@ on conflict (id) do nothing;
 insert into inputs (key, checksum, body) values (?, ?, ?);
 
 -- name: advance
--- Move an actor on; changes no row if its revision is not the one before.
+-- Move actors on; changes no row of one whose revision is not the one before.
 update actors
-set revision = ?, epoch = ?, status = ?, phase = ?, wake_at = ?, deaths = ?, updated_at = ?, quarantine = null,
-    checksum = ?, snapshot = ?
-where key = ? and revision = ?;
+set revision = new.column2, epoch = new.column3, status = new.column4, phase = new.column5, wake_at = new.column6,
+    deaths = new.column7, updated_at = new.column8, quarantine = null, checksum = new.column9, snapshot = new.column10
+from (values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) as new
+where actors.key = new.column1 and actors.revision = new.column2 - 1;
 
 -- name: quarantine
 -- Stop an actor without touching its snapshot; the checksum moves with the revision, so a wrong one stays wrong.
@@ -157,9 +158,13 @@ on conflict (key, name) do update set checksum = excluded.checksum, body = exclu
 -- Answer a message; changes no row if it is another actor's or was answered before.
 update inbox set answer = ? where seq = ? and key = ? and answer is null;
 
--- name: unseen
--- Whether an actor has an unconsumed message later than those it has seen.
-select 1 from inbox where key = ? and answer is null and seq > ? limit 1;
+-- name: waiting
+-- How many messages of an actor wait.
+select count(*) from inbox where key = ? and answer is null;
+
+-- name: any_waiting
+-- Whether any message of any actor waits.
+select 1 from inbox where answer is null limit 1;
 
 -- name: accept
 -- A message for a live actor; changes no row if there is none, or its lane is full, or the id was used.

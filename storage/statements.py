@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from sqlite3 import complete_statement
 from types import MappingProxyType
@@ -25,5 +27,19 @@ def split(script: str) -> Iterator[str]:
             yield statement
             statement = ""
 
+
+@cache
+def for_rows(name: str, count: int) -> str:
+    """A statement for one row of `values`, made one for many.
+
+    Python holds its lock between the rows of `executemany` and gives it away inside each, so that a busy event
+    loop and a writing thread hand it to and fro a thousand times a commit. One statement for many rows runs
+    without the lock from its first row to its last.
+    """
+    (row,) = _ROW.findall(STATEMENTS[name])
+    return STATEMENTS[name].replace(row, ", ".join([row] * count))
+
+
+_ROW = re.compile(r"(?<=values )\(\?(?:, \?)*\)")
 
 STATEMENTS = parse(files(__package__ or __name__).joinpath("schema.sql").read_text(encoding="utf-8"))

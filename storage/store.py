@@ -246,7 +246,7 @@ class Advance(Write["Done | Stale | Fenced | Unseen"]):
     history: tuple[Entry, ...]
     consumed: tuple[tuple[int, str], ...] = ()  #: the sequence number of each message, and its answer
     parts: tuple[tuple[str, bytes], ...] = ()
-    seen: int | None = None  #: with a number: commit only if no other unconsumed message has a higher `seq`
+    waiting: int | None = None  #: with a number: commit only if so many messages are left unconsumed, and no more
     urgent: bool = False
 
 

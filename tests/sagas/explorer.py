@@ -6,6 +6,7 @@ is told from now, the states of a small saga are finitely many, and all of them 
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -47,11 +48,10 @@ Key = tuple[Any, ...]
 
 @frozen
 class Graph:
-    """All states by their key, and which lead where when nothing goes wrong any more."""
+    """All states by their key, and all transitions between them."""
 
     worlds: dict[Key, World] = field(factory=dict)
-    helpful: list[tuple[Key, Key]] = field(factory=list)
-    transitions: list[None] = field(factory=list)
+    steps: list[tuple[Key, Key, bool]] = field(factory=list)  #: from, to, and whether it was a kind one
 
     def reached(self) -> set[Status]:
         """The statuses that were seen."""
@@ -60,8 +60,9 @@ class Graph:
     def stranded(self) -> list[World]:
         """The states from which no end is reached although nothing goes wrong any more."""
         before: dict[Key, list[Key]] = {}
-        for source, target in self.helpful:
-            before.setdefault(target, []).append(source)
+        for source, target, kind in self.steps:
+            if kind:
+                before.setdefault(target, []).append(source)
         saved = {key for key, world in self.worlds.items() if world.progress.final is not None}
         todo = list(saved)
         while todo:
@@ -72,60 +73,70 @@ class Graph:
         return [world for key, world in self.worlds.items() if key not in saved]
 
 
-def explore(saga: Saga[Any], kinds: tuple[type, ...] = ()) -> Graph:
+def explore(saga: Saga[Any]) -> Graph:
     """Visit every state of a saga; the oracle raises at the first transition that breaks a promise."""
     graph = Graph()
     first = opening(saga)
     todo = deque([first])
     graph.worlds[_key(first)] = first
+    verdicts = (True, False, ERROR) if any(getattr(slot, "when", None) for slot in saga.slots) else (True,)
     while todo:
         world = todo.popleft()
-        for helpful, event, now in happenings(world):
-            for verdict in (True, False, ERROR) if _asks(world) else (True,):
-                for draining in (False, True):
-                    after, _ = follow(_dying(world, event), event, now, verdict=verdict, draining=draining)
-                    after = _from_now_on(after, now)
-                    graph.transitions.append(None)
-                    key = _key(after)
-                    if helpful and not draining and verdict is True:
-                        graph.helpful.append((_key(world), key))
-                    if key not in graph.worlds:
-                        graph.worlds[key] = after
-                        todo.append(after)
+        for event, now in happenings(world):
+            leaves = (False, True) if isinstance(event, (Begin, Ended, Control)) else (False,)
+            for verdict, draining in product(verdicts, leaves):
+                after, _ = follow(_dying(world, event), event, now, verdict=verdict, draining=draining)
+                after = _from_now_on(after, now)
+                key = _key(after)
+                graph.steps.append((_key(world), key, not draining and verdict is True and _is_kind(event)))
+                if key not in graph.worlds:
+                    graph.worlds[key] = after
+                    todo.append(after)
     return graph
 
 
-def happenings(world: World) -> Iterator[tuple[bool, Event, float]]:
-    """Everything that can happen to an order next, when, and whether it is what a kind world would do."""
+def happenings(world: World) -> Iterator[tuple[Event, float]]:
+    """Everything that can happen to an order next, and when: now, or after every timer has passed unnoticed."""
     progress = world.progress
     if not progress.begun:
-        yield True, Begin(), 0.0
+        yield Begin(), 0.0
+        return
+    for request in requests(world):
+        yield request, 0.0
+    if progress.final is not None:
         return
     wake = wake_at(world.saga, progress)
     if wake is not None:
-        yield True, Due(), max(wake, 0.0)
-        yield True, Due(), LATER
-    for now in (0.0, LATER) if wake is not None or progress.deadline is not None else (0.0,):
-        if progress.final is None:
-            yield True, Resumed(), now
-            yield False, Resumed(died=True), now
+        yield Due(), wake
+        yield Due(), LATER
+    for now in (0.0, LATER):
+        yield Resumed(), now
         for run in world.running:
             for how in _ENDS[run.work]:
                 if isinstance(how, Unknown) and how.lingers is not None:
                     how = evolve(how, lingers=now + GRACE)
-                yield how == DONE, Ended(run.slot, run.work, run.number, how), now
-        for index, slot in enumerate(progress.slots):
-            for work in (Work.ACTION, Work.COMPENSATION):
-                if slot.lingers is not None and slot.sent[work]:
-                    yield True, Late(index, work, slot.sent[work]), now
-        receive = expected(world.saga, progress)
-        for type_ in receive.types if receive is not None else ():
-            yield True, Arrived(7, type_.__name__, b"{}"), now
-        for request in requests(world):
-            yield request.verb in _KIND, request, now
+                yield Ended(run.slot, run.work, run.number, how), now
+    yield Resumed(died=True), 0.0
+    for index, slot in enumerate(progress.slots):
+        for work in (Work.ACTION, Work.COMPENSATION):
+            if slot.lingers is not None and slot.sent[work]:
+                yield Late(index, work, slot.sent[work]), 0.0
+    receive = expected(world.saga, progress)
+    for type_ in receive.types if receive is not None else ():
+        yield Arrived(7, type_.__name__, b"{}"), 0.0
 
 
-_KIND = frozenset({Verb.RETRY, Verb.RESUME, Verb.RESOLVE})
+def _is_kind(event: Event) -> bool:
+    """Whether an event is what happens in a world where nothing goes wrong any more."""
+    match event:
+        case Control(verb):
+            return verb in {Verb.RETRY, Verb.RESUME, Verb.RESOLVE}
+        case Ended(how=how):
+            return how == DONE
+        case Resumed(died=died):
+            return not died
+        case _:
+            return True
 
 
 def requests(world: World) -> Iterator[Control]:
@@ -136,11 +147,6 @@ def requests(world: World) -> Iterator[Control]:
         for verb in Verb:
             yield Control(verb, "ann", "a test", seen, seq=7)
         yield Control(Verb.RESOLVE, "ann", "a test", seen, happened=True, seq=7)
-
-
-def _asks(world: World) -> bool:
-    """Whether the saga has a question of its own."""
-    return any(getattr(slot, "when", None) is not None for slot in world.saga.slots)
 
 
 def _dying(world: World, event: Event) -> World:
@@ -160,10 +166,13 @@ def _from_now_on(world: World, now: float) -> World:
         return evolve(one, due=told(one.due), lingers=told(one.lingers))
 
     progress: Progress = world.progress
+    deaths = progress.deaths if progress.park is not None else 0
     slots = [one if one.due is None and one.lingers is None else slot(one) for one in progress.slots]
     overlaps = tuple(one and evolve(one, until=max(one.until - now, 0.0)) for one in world.overlaps)
     return evolve(
-        world, progress=evolve(progress, slots=slots, deadline=told(progress.deadline)), overlaps=overlaps
+        world,
+        progress=evolve(progress, slots=slots, deadline=told(progress.deadline), deaths=deaths),
+        overlaps=overlaps,
     )
 
 

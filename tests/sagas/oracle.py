@@ -57,7 +57,11 @@ class World:
     def running(self) -> list[Run]:
         """The attempts under way."""
         slots = self.progress.slots
-        return [Run(i, one.work, one.sent[one.work]) for i, one in enumerate(slots) if one.running and one.work is not None]
+        return [
+            Run(i, one.work, one.sent[one.work])
+            for i, one in enumerate(slots)
+            if one.running and one.work is not None
+        ]
 
     @property
     def status(self) -> Status:
@@ -194,7 +198,9 @@ def _check_intents(world: World, after: World, decided: Plan, moment: Moment) ->
     """S1: what is asked for is exactly what is newly committed as under way, under rising numbers."""
     runs = [one for one in decided.commands if isinstance(one, Run)]
     assert len(runs) == len(decided.commands)
-    assert set(runs) == set(after.running) - set(world.running), "an intent without its commit, or the reverse"
+    assert set(runs) == set(after.running) - set(world.running), (
+        "an intent without its commit, or the reverse"
+    )
     idle = world.progress.final or after.progress.held or moment.draining
     assert not (runs and idle), "an order that is held, over or left alone began something"
     for run in runs:

@@ -71,5 +71,3 @@ def fresh(saga: Saga[Any]) -> Progress:
 def end(run: Run, how: Any = DONE) -> Ended:
     """The end of an attempt."""
     return Ended(run.slot, run.work, run.number, how)
-
-

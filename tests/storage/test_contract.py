@@ -235,22 +235,23 @@ async def test_fenced_write_does_not_harm_its_neighbours(store: Store) -> None:
 
 
 async def test_unseen_message_holds_a_final_state_back(store: Store) -> None:
-    """With `seen`, a commit finds every unconsumed message that the actor does not know of."""
+    """With `waiting`, a commit finds an unconsumed message that the actor does not know of."""
     epoch, key = await own(store), await begin(store, "a")
     first, second = await put(store, "a", "m1"), await put(store, "a", "m2")
-    final = advance(key, 1, epoch, Phase.FINAL, seen=first, consumed=((first, "ok"),))
+    final = advance(key, 1, epoch, Phase.FINAL, waiting=0, consumed=((first, "ok"),))
     assert await store.write(final) == Unseen()
     assert await store.answer(first) is None
     assert (await found(store, "a")).revision == 0
     assert await store.write(evolve(final, consumed=((first, "ok"), (second, "ok")))) == Done()
 
 
-async def test_seen_messages_and_those_of_others_hold_nothing_back(store: Store) -> None:
-    """The guard concerns later messages of this actor alone."""
+async def test_known_messages_and_those_of_others_hold_nothing_back(store: Store) -> None:
+    """The guard concerns messages of this actor alone, beyond those it says it knows."""
     epoch, key, _ = await own(store), await begin(store, "a"), await begin(store, "b")
-    seen = await put(store, "a", "m1")
+    await put(store, "a", "m1")
     await put(store, "b", "m2")
-    assert await store.write(advance(key, 1, epoch, Phase.FINAL, seen=seen)) == Done()
+    assert await store.write(advance(key, 1, epoch, waiting=0)) == Unseen()
+    assert await store.write(advance(key, 1, epoch, waiting=1)) == Done()
 
 
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────

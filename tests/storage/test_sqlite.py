@@ -618,7 +618,8 @@ async def test_log_that_a_reader_keeps_is_reported(
         ("count", "COVERING INDEX actors_overview"),
         ("unread", "inbox_unread_order"),
         ("load_messages", "inbox_unread"),
-        ("unseen", "inbox_unread"),
+        ("waiting", "inbox_unread"),
+        ("any_waiting", "inbox_unread"),
         ("history", "history_of_actor"),
     ],
 )
