@@ -56,27 +56,35 @@ class Host(Protocol):
 
     def committed(self, actor: Actor[Any], turn: Turn[Any]) -> None:
         """A turn is on disk: wake whoever watches."""
+        ...
 
     def settled(self, actor: Actor[Any]) -> None:
         """The actor has nothing to do at the moment."""
+        ...
 
     def unseen(self, actor: Actor[Any]) -> None:
         """There are messages on disk that the actor has not seen."""
+        ...
 
-    def unknown(self, actor: Actor[Any], error: StoreError) -> None:
+    def unknown(self, error: StoreError) -> None:
         """The outcome of a commit is unknown."""
+        ...
 
     def stale(self, actor: Actor[Any]) -> None:
         """Somebody else moved this actor on."""
+        ...
 
     def fenced(self) -> None:
         """Another process owns the store."""
+        ...
 
     def stand_down(self, why: str) -> None:
         """This process cannot be sure that it still owns the store."""
+        ...
 
     def crashed(self, actor: Actor[Any], error: Exception) -> None:
         """The actor's own code raised."""
+        ...
 
 
 @define(eq=False)
@@ -262,7 +270,7 @@ class Actor(Generic[S]):
             self.turn = None
             self.host.crashed(self, result)
         elif isinstance(result, StoreError):
-            self.host.unknown(self, result)
+            self.host.unknown(result)
         elif isinstance(result, Fenced):
             self.host.fenced()
         else:

@@ -63,18 +63,23 @@ class Behaviour(Protocol[S]):
 
     def decode(self, record: Record) -> S:
         """The state of an actor on disk; raises `Undecodable`, and then the actor is quarantined."""
+        ...
 
     def encode(self, state: S) -> Snapshot:
         """The snapshot of a state."""
+        ...
 
     def accepts(self, state: S, message: Message) -> bool:
         """Whether a message of the data lane would be consumed now; others stay in the mailbox."""
+        ...
 
     def decide(self, state: S, event: object, moment: Moment) -> Decision[S]:
         """Decide. What it raises on a message sets that message aside; on another event it restarts the actor."""
+        ...
 
     def handles(self, record: Record) -> bool:
         """Whether this process has what the actor was made from; if not, it stays on disk, and keeps accepting."""
+        ...
 
 
 class Stage(Protocol):
@@ -82,12 +87,16 @@ class Stage(Protocol):
 
     def perform(self, key: int, state: object, effects: tuple[object, ...]) -> None:
         """Begin to perform effects of an actor; returns at once."""
+        ...
 
     def alive(self, key: int) -> frozenset[Hashable]:
         """What is still being performed for an actor."""
+        ...
 
     def stop(self, key: int) -> None:
         """Cut off what is being performed for an actor; nothing is reported."""
+        ...
 
     def stop_all(self) -> None:
         """The same for every actor."""
+        ...

@@ -62,18 +62,22 @@ class Ownership:
 
     async def keep(self, epoch: int, *, doubtful: Callable[[str], None], lost: asyncio.Event) -> None:
         """Renew the lease until `lost` is set; calls `doubtful` when it cannot be renewed in time."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._beat, epoch, doubtful, lost)
+            await lost.wait()
+            tasks.cancel_scope.cancel()
 
-        def beat(result: Done | Fenced | StoreError, began: float) -> None:
+    async def _beat(self, epoch: int, doubtful: Callable[[str], None], lost: asyncio.Event) -> None:
+        def beaten(result: Done | Fenced | StoreError, began: float) -> None:
             if isinstance(result, Done):
                 self._renewed = max(self._renewed, began)
             elif isinstance(result, Fenced):
                 lost.set()
 
-        while not lost.is_set():
+        while True:
             began = self.runtime.monotonic()
-            self.store.submit(Renew(epoch, self.runtime.now()), partial(beat, began=began))
-            with anyio.move_on_after(self.ttl / 10):
-                await lost.wait()
+            self.store.submit(Renew(epoch, self.runtime.now()), partial(beaten, began=began))
+            await self.runtime.sleep(self.ttl / 10)
             if not self.fresh():
                 doubtful("the lease was not renewed in time")
 

@@ -36,7 +36,8 @@ class Restarts:
         if len(crashes) > self.limit.intensity:
             del self._crashes[key]
             return None
-        return min(self.limit.first * 2 ** (len(crashes) - 1), self.limit.longest) * (1 - luck / 2)
+        pause = self.limit.first * 2.0 ** (len(crashes) - 1)
+        return min(pause, self.limit.longest) * (1 - luck / 2)
 
     def forget(self, now: float) -> None:
         """Drop the actors whose crashes are all long ago, so that memory is bounded by what crashes now."""

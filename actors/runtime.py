@@ -20,7 +20,9 @@ T = TypeVar("T")
 class Cancellable(Protocol):
     """Something that was arranged for later, and can be called off."""
 
-    def cancel(self) -> object: ...
+    def cancel(self) -> object:
+        """Call it off."""
+        ...
 
 
 class Runtime(Protocol):
@@ -28,27 +30,35 @@ class Runtime(Protocol):
 
     def now(self) -> float:
         """UTC seconds. May jump; nothing that keeps an order safe depends on it."""
+        ...
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
+        ...
 
     def random(self) -> float:
         """A number from 0 up to 1."""
+        ...
 
     def new_id(self) -> str:
         """A text that nobody else uses."""
+        ...
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
         """Call a function in the event loop after a time."""
+        ...
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
         """Run work in a task of its own."""
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Run a function in a worker thread; a cancel ends only the waiting."""
+        ...
 
 
 class SystemRuntime:

@@ -84,6 +84,7 @@ class Supervisor(Generic[S]):
     _kept: dict[int, list[object]] = field(factory=dict)  #: reports for actors that are not in memory now
     _wanted: dict[int, None] = field(factory=dict)  #: keys to be loaded, in order
     _wake: asyncio.Event = field(factory=asyncio.Event)
+    _reading: set[asyncio.Task[None]] = field(factory=set)  #: keeps them from being collected
     _frail: int | None = None  #: the frail actor that is being recovered
     _recovered: int = 0  #: recovery has come to this key
     _first_pass: bool = True  #: whether recovery has not yet seen every active actor once
@@ -106,9 +107,7 @@ class Supervisor(Generic[S]):
         """Whether an actor is in memory here: then its end will be told, and need not be looked for on disk."""
         return id in self._ids
 
-    async def create(
-        self, actor: Actor[S], definition: Definition, input: bytes
-    ) -> Created | Exists | Purged | Fenced:
+    async def create(self, actor: Actor[S], definition: Definition, input: bytes) -> Created | Exists | Purged | Fenced:
         """Begin a new actor: its creation and its first turn are one commit. Raises a `StoreError`.
 
         It goes on when the caller is cancelled.
@@ -189,9 +188,11 @@ class Supervisor(Generic[S]):
 
     def unseen(self, actor: Actor[S]) -> None:
         """Read the messages that the actor has missed, and let it decide again."""
-        self._spawn(self._read_messages(actor), actor)
+        reading = self.runtime.spawn(self._read_messages(actor))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
 
-    def unknown(self, actor: Actor[S], error: StoreError) -> None:
+    def unknown(self, error: StoreError) -> None:
         """The store is in trouble: forget what is in memory, and read again when the store answers."""
         if not self.sick.is_set():
             logger.error("store trouble, no step begins until it recovers: %s", error)
@@ -345,18 +346,13 @@ class Supervisor(Generic[S]):
                 self.wake(key)
 
     async def _read_messages(self, actor: Actor[S]) -> None:
-        messages = await self.store.messages(actor.key)
+        try:
+            messages = await self.store.messages(actor.key)
+        except StoreError as error:
+            self.unknown(error)
+            return
         if not actor.stopped:
             actor.deliver(messages)
-
-    def _spawn(self, work: Any, actor: Actor[S]) -> None:
-        async def guarded() -> None:
-            try:
-                await work
-            except StoreError as error:
-                self.unknown(actor, error)
-
-        self.runtime.spawn(guarded(), f"atone-read-{actor.key}")
 
     def _admit(self, record: Record) -> None:
         """Make an actor of what was read."""
@@ -370,12 +366,10 @@ class Supervisor(Generic[S]):
             self._kept.pop(record.key, None)
             return
         try:
-            if record.damage is not None:
-                raise Undecodable(record.damage)
             state = self.behaviour.decode(record)
         except Undecodable as error:
             if record.quarantine is None:
-                logger.error("actor %r cannot be read and is set aside: %s", record.id, error)
+                logger.error("actor %r cannot be read and is set aside: %s", record.id, error)  # noqa: TRY400  # no bug of ours
                 self._quarantine(record.key, record.revision, record.snapshot.status, str(error))
             return
         actor = Actor(self, self.behaviour, record.key, record.id, record.revision, state, record.snapshot, Mailbox())

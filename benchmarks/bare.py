@@ -67,13 +67,13 @@ class Journal:
             if not batch:
                 continue
 
-            def work(batch: list[Any] = batch, database: sqlite3.Connection = self._database._conn) -> None:
+            def work(batch: list[Any] = batch, database: sqlite3.Connection = self._database._conn) -> None:  # noqa: SLF001
                 database.execute("begin immediate")
                 database.executemany(UPSERT, [one[0] for one in batch])
                 database.executemany(INSERT, [one[1] for one in batch])
                 database.execute("commit")
 
-            await self._database._execute(work)  # type: ignore[no-untyped-call]  # the only door to its thread
+            await self._database._execute(work)  # type: ignore[no-untyped-call]  # noqa: SLF001  # the only door to its thread
             for _, _, done in batch:
                 done.set_result(None)
 

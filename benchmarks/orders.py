@@ -52,7 +52,7 @@ async def reserve(order: Order) -> Reservation:
 
 
 @reserve.compensation
-async def release(order: Order) -> None:
+async def release() -> None:
     """Yield once."""
     await asyncio.sleep(0)
 
@@ -65,7 +65,7 @@ async def charge(order: Order) -> Charge:
 
 
 @charge.compensation
-async def refund(order: Order) -> None:
+async def refund() -> None:
     """Yield once."""
     await asyncio.sleep(0)
 

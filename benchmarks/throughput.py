@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dir", default=".", help="a folder on the disk to be measured")
     options = parser.parse_args()
-    ratios = []
+    ratios: list[float] = []
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory(dir=options.dir) as folder:
             bare_seconds = asyncio.run(bare.run(Path(folder, "bare.db"), options.orders, options.flight))

@@ -28,7 +28,15 @@ from ..storage import (
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
 from .behaviour import OrderState
-from .errors import AlreadyFinished, AnswerPending, CoordinatorClosed, CoordinatorFailed, MailboxFull, OrderError, OrderNotFound
+from .errors import (
+    AlreadyFinished,
+    AnswerPending,
+    CoordinatorClosed,
+    CoordinatorFailed,
+    MailboxFull,
+    OrderError,
+    OrderNotFound,
+)
 from .events import Control
 from .feed import Feed, Subscription
 from .registry import Registry
@@ -228,4 +236,3 @@ def check_id(what: str, text: object) -> None:
         raise InvalidId(what, f"it has {len(text)} characters")
     if not text.isprintable():
         raise InvalidId(what, "it has characters that cannot be printed")
-

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve, field, frozen
 
-from ..actors import Begin, Decision, Due, Moment, Resumed
+from ..actors import Decision, Due, Moment
 from ..storage import Codec, Entry, Lane, Message, Record, Snapshot
 from . import snapshot
 from .draft import Note
-from .events import Arrived, Command, Control, Ended, Evaluate, Evaluated, Event, Late, Returned, Run
+from .events import Arrived, Command, Control, Ended, Evaluate, Evaluated, Event, Returned, Run
 from .plan import plan
-from .progress import Failure, Progress, Work
+from .progress import Failure, Progress, Status, Work
 from .receive import Receive
 from .registry import Registry
 from .saga import Saga
@@ -33,6 +33,10 @@ class OrderState:
     input: object
     progress: Progress
     values: dict[int, object] = field(factory=dict)
+    status: Status = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "status", status(self.saga, self.progress))
 
 
 @frozen
@@ -57,7 +61,7 @@ class OrderBehaviour:
         """The snapshot of an order."""
         saga, progress = state.saga, state.progress
         return Snapshot(
-            status(saga, progress),
+            state.status,
             phase(saga, progress),
             snapshot.encode(progress),
             wake_at(saga, progress),
@@ -75,11 +79,12 @@ class OrderBehaviour:
             return Decision(state)
         if isinstance(event, Message):
             return self._receive(state, event, moment)
-        assert isinstance(event, Begin | Due | Resumed | Ended | Late | Control)
-        values = state.values
+        decision = self._decide(state, state.values, cast("Event", event), moment)
         if type(event) is Ended and type(event.how) is Returned and event.how.result is not None:
-            values = {**values, event.slot: event.how.value}
-        return self._decide(state, values, event, moment)
+            decided = decision.state
+            if decided.progress.slots[event.slot].result is event.how.result:  # and not merely noted as late
+                decided.values[event.slot] = event.how.value
+        return decision
 
     def _receive(self, state: OrderState, message: Message, moment: Moment) -> Decision[OrderState]:
         """Decode a message; what this raises sets the message aside."""
@@ -93,8 +98,7 @@ class OrderBehaviour:
             return evolve(decision, state=evolve(decision.state, values=resolved))
         receive = expected(saga, state.progress)
         assert receive is not None, "only accepted messages are offered"
-        type_ = next(one for one in receive.types if one.__name__ == message.kind)
-        value = self.codec.decode(message.body, type_)
+        value = self.codec.decode(message.body, receive.type_named(message.kind))
         arrived = Arrived(message.seq, message.kind, message.body)
         return self._decide(state, {**state.values, saga.index(receive): value}, arrived, moment)
 
@@ -111,27 +115,20 @@ class OrderBehaviour:
             notes = notes + more.notes
             guarded = guarded or more.guarded
             decided = evolve(more, answers=decided.answers + more.answers)
-        after = decided.progress
-        return Decision(
-            OrderState(state.id, saga, state.input, after, values),
-            commands,
-            _history(saga, before, after, notes, commands, moment),
-            decided.answers,
-            _parts(before, after),
-            guarded,
-        )
+        after = OrderState(state.id, saga, state.input, decided.progress, values.copy())
+        history = _history(state, after, notes, commands, moment)
+        return Decision(after, commands, history, decided.answers, _parts(before, decided.progress), guarded)
 
 
 def _history(
-    saga: Saga[Any],
-    before: Progress,
-    after: Progress,
+    before: OrderState,
+    after: OrderState,
     notes: tuple[Note, ...],
     commands: tuple[Command, ...],
     moment: Moment,
 ) -> tuple[Entry, ...]:
     """The notes as lines of history; the last one names the attempts whose intent is committed with it."""
-    source, target, slots = status(saga, before), status(saga, after), saga.slots
+    slots = after.saga.slots
     begun = " ".join([f"{slots[run.slot].name}/{WORDS[run.work]}/{run.number}" for run in commands if type(run) is Run])
     last = len(notes) - 1
     return tuple(
@@ -139,8 +136,8 @@ def _history(
             Entry(
                 moment.now,
                 note.event,
-                source,
-                target,
+                before.status,
+                after.status,
                 None if note.slot is None else slots[note.slot].name,
                 note.attempt,
                 None if note.failure is None else str(note.failure),
@@ -178,7 +175,7 @@ def value_type(saga: Saga[Any], index: int, kind: str | None) -> Any:
     """What the result of a slot is decoded to."""
     slot = saga.slots[index]
     if isinstance(slot, Receive):
-        return next(one for one in slot.types if one.__name__ == kind)
+        return slot.type_named(kind)
     return saga.results[index]
 
 

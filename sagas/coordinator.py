@@ -137,7 +137,7 @@ class Coordinator:
         access.check()
         check_id("order's id", id)
         saga = access.registry.latest(saga)
-        if isinstance(saga.input, type) and not isinstance(input, saga.input):
+        if not isinstance(input, saga.input):
             raise WrongInput(id, saga.name, saga.input.__name__, type(input).__name__)
         body = access.codec.encode(input, "the input")
         value = access.codec.decode(body, saga.input)  # what steps get is the same with or without a restart

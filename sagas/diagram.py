@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from attrs import frozen
 
@@ -54,12 +55,13 @@ def _way_back(places: Sequence[Place], ends: Sequence[str]) -> Iterator[str]:
     undone = [(f"n{i}", f"u{i}", place.name) for i, place in enumerate(places) if place.undoes]
     if not undone and not ends:
         return
-    yield "    subgraph rollback"
-    yield from (f'        {undo}["undo {name}"]' for _, undo, name in undone)
-    yield "    end"
-    back = [undo for _, undo, _ in reversed(undone)]
+    if undone:
+        yield "    subgraph rollback"
+        yield from (f'        {undo}["undo {name}"]' for _, undo, name in undone)
+        yield "    end"
+    back = [*(undo for _, undo, _ in reversed(undone)), "compensated([COMPENSATED])"]
     yield from (f"    {step} -. fails .-> {undo}" for step, undo, _ in undone)
-    yield from (f"    {first} -.-> {second}" for first, second in zip(back, [*back[1:], "compensated([COMPENSATED])"], strict=True))
+    yield from (f"    {first} -.-> {second}" for first, second in pairwise(back))
     yield from (f"    {end} -. turns back .-> {_undo_before(end, undone)}" for end in ends)
 
 

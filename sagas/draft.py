@@ -47,7 +47,11 @@ class Draft:
     notes: list[Note] = field(factory=list)
     answers: list[tuple[int, str]] = field(factory=list)
     guarded: bool = False
-    _touched: set[int] = field(factory=set)
+    _before: list[Slot] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._before = self.progress.slots
+        self.progress = self.progress.copy()
 
     def plan(self) -> Plan:
         """Freeze what was decided."""
@@ -55,10 +59,10 @@ class Draft:
 
     def slot(self, index: int) -> Slot:
         """A slot that may be changed."""
-        if index not in self._touched:
-            self._touched.add(index)
-            self.progress.slots[index] = self.progress.slots[index].copy()
-        return self.progress.slots[index]
+        slot = self.progress.slots[index]
+        if slot is self._before[index]:
+            slot = self.progress.slots[index] = slot.copy()
+        return slot
 
     def note(self, event: str, index: int | None = None, attempt: int | None = None, **rest: Any) -> None:
         """Put a line into the history."""
@@ -141,4 +145,3 @@ class Draft:
         """End the order. The commit is guarded: what was accepted before the end is decided before it."""
         self.progress.final = status
         self.guarded = True
-

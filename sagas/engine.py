@@ -86,17 +86,22 @@ class Engine:
     async def _run(self, supervisor: Supervisor[OrderState] | None, *, host: bool) -> None:
         while True:
             if supervisor is None:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self.access.follow, self.limits.poll)
-                    if not host:
-                        await asyncio.Event().wait()
-                    self._lease = await self._ownership.acquire()
-                    tasks.cancel_scope.cancel()
-                supervisor = self._supervisor(self._lease)
-                self.access.supervisor = supervisor
+                self._lease = await self._stand_by(host=host)
+                supervisor = self.access.supervisor = self._supervisor(self._lease)
                 self.access.feed.publish_all()
             await self._host(supervisor)
             supervisor = self._lease = None
+
+    async def _stand_by(self, *, host: bool) -> Lease:
+        """Follow the host until it is gone; without the right to host, for ever."""
+        following = self.access.runtime.spawn(self.access.follow(self.limits.poll), "atone-follow")
+        following.add_done_callback(self._ended)
+        try:
+            if not host:
+                await following
+            return await self._ownership.acquire()
+        finally:
+            following.cancel()
 
     async def _host(self, supervisor: Supervisor[OrderState]) -> None:
         """Host until another owner takes over, or the task is cancelled."""
@@ -137,7 +142,7 @@ class Engine:
     def _publish(self, actor: Actor[OrderState], turn: Turn[OrderState]) -> None:
         """Tell whoever waits for this order; one that has ended is told with its outcome."""
         end = turn.snapshot.phase is Phase.FINAL
-        if self.access.feed.wanted(actor.id, end=end):
+        if actor.id in self.access.feed.subscribers and self.access.feed.wanted(actor.id, end=end):
             state = turn.state
             news = outcome(state.id, state.saga, state.progress, state.values, self.access.codec) if end else None
             self.access.feed.publish(actor.id, news, end=end)

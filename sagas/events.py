@@ -14,7 +14,10 @@ from .progress import Failure, Work
 
 @frozen
 class Returned:
-    """An attempt succeeded. `result` is what it returned, as it will be stored; `value` is that, decoded again."""
+    """An attempt succeeded.
+
+    `result` is what it returned, as it will be stored; `value` is that, decoded again.
+    """
 
     result: bytes | None
     value: object = None
@@ -51,7 +54,7 @@ class Finding(StrEnum):
 
 @frozen
 class Probed:
-    """A probe answered. (`Happened` is a `Returned`.)"""
+    """A probe answered; its `Happened` is a `Returned`."""
 
     finding: Finding
     failure: Failure | None = None  #: what the probe raised, when it raised

@@ -38,7 +38,7 @@ class Handle:
 
     id: str
     created: bool | None = field(default=None, eq=False)  #: of `start`: whether the order is new
-    _access: Access = field(kw_only=True, repr=False, eq=False)
+    _access: Access = field(alias="access", kw_only=True, repr=False, eq=False)
 
     async def send(self, message: object, *, id: str | None = None) -> SendAnswer:
         """Send a message. It is on disk when this returns; a repeated `id` changes nothing.
@@ -47,9 +47,7 @@ class Handle:
         """
         return await self._access.send(self.id, message, id)
 
-    async def cancel(
-        self, reason: str, *, by: str, id: str | None = None, timeout: float = TIMEOUT
-    ) -> CancelAnswer:
+    async def cancel(self, reason: str, *, by: str, id: str | None = None, timeout: float = TIMEOUT) -> CancelAnswer:
         """Ask that the order be undone. The answer is on disk, and is never contradicted.
 
         A repeated `id` gets the first answer. Raises `AnswerPending` when no host decides within `timeout`

@@ -40,6 +40,7 @@ class FromSlot:
 
     slot: int
     optional: bool
+    only: tuple[type, ...] | None = None  #: a value of any other class counts as absent; `None` where all fit
 
 
 @frozen
@@ -51,6 +52,8 @@ class FromService:
 
 @frozen
 class Parameter:
+    """One parameter of a function, and where its value comes from."""
+
     name: str
     source: FromContext | FromInput | FromSlot | FromService
 
@@ -63,9 +66,9 @@ class Binding:
     parameters: tuple[Parameter, ...]
     wants_context: bool = field(init=False)
 
-    @wants_context.default
-    def _wants_context(self) -> bool:
-        return any(isinstance(parameter.source, FromContext) for parameter in self.parameters)
+    def __attrs_post_init__(self) -> None:
+        wants = any(isinstance(parameter.source, FromContext) for parameter in self.parameters)
+        object.__setattr__(self, "wants_context", wants)
 
     @property
     def services(self) -> tuple[tuple[str, Any], ...]:
@@ -75,12 +78,15 @@ class Binding:
     def needs(self, slot: int) -> bool:
         """Whether the function cannot do without the value of this slot."""
         return any(
-            isinstance(p.source, FromSlot) and p.source.slot == slot and not p.source.optional
-            for p in self.parameters
+            isinstance(p.source, FromSlot) and p.source.slot == slot and not p.source.optional for p in self.parameters
         )
 
     def arguments(
-        self, context: StepContext, input: object, values: Mapping[int, object], services: Mapping[Any, object]
+        self,
+        context: StepContext,
+        input: object,
+        values: Mapping[int, object],
+        services: Mapping[Any, object],
     ) -> dict[str, object]:
         """The keyword arguments for one call."""
         arguments: dict[str, object] = {}
@@ -89,7 +95,8 @@ class Binding:
             if isinstance(source, FromInput):
                 arguments[parameter.name] = input
             elif isinstance(source, FromSlot):
-                arguments[parameter.name] = values.get(source.slot)
+                value = values.get(source.slot)
+                arguments[parameter.name] = value if source.only is None or isinstance(value, source.only) else None
             elif isinstance(source, FromService):
                 arguments[parameter.name] = services[source.type]
             else:
@@ -137,7 +144,7 @@ def _source(
     name: str, annotation: Any, where: str, offers: Sequence[Offer]
 ) -> FromContext | FromInput | FromSlot | FromService:
     types, may_be_none = members(annotation)
-    if types == {StepContext}:
+    if types == frozenset({StepContext}):
         return FromContext()
     matches = [offer for offer in offers if any(_fits(given, types) for given in offer.types)]
     if len(matches) > 1:
@@ -154,16 +161,19 @@ def _source(
     offer = matches[0]
     if offer.slot is None:
         return FromInput()
-    absent = offer.optional or not all(_fits(given, types) for given in offer.types)
+    fitting = tuple(given for given in offer.types if _fits(given, types))
+    absent = offer.optional or len(fitting) < len(offer.types)
     if absent and not may_be_none:
         msg = f"{where} has the parameter {name!r} for a value that may be absent: annotate it with `| None`"
         raise DefinitionError(msg)
-    return FromSlot(offer.slot, may_be_none)
+    only = tuple(get_origin(given) or given for given in fitting) if len(fitting) < len(offer.types) else None
+    return FromSlot(offer.slot, may_be_none, only)
 
 
 def _fits(given: Any, wanted: Iterable[Any]) -> bool:
     return any(
-        given == one or (isinstance(given, type) and isinstance(one, type) and one is not object and issubclass(given, one))
+        given == one
+        or (isinstance(given, type) and isinstance(one, type) and one is not object and issubclass(given, one))
         for one in wanted
         if not (isinstance(one, type) and getattr(one, "_is_protocol", False))
     )

@@ -74,7 +74,9 @@ def resumed(draft: Draft, event: Resumed) -> None:
             draft.note("INTERRUPTED", index, slot.sent[slot.work])
             _cut_off(draft, index, slot.work)
     if draft.progress.deaths >= DEATHS_PARKED and draft.progress.park is None:
-        failure = Failure("ProcessDied", f"the process died {draft.progress.deaths} times in a row with this order at work")
+        failure = Failure(
+            "ProcessDied", f"the process died {draft.progress.deaths} times in a row with this order at work"
+        )
         draft.park(ParkReason.CRASH_LOOP, None, failure)
 
 

@@ -24,7 +24,7 @@ from .verbs import control
 
 def plan(saga: Saga[Any], progress: Progress, event: Event, moment: Moment) -> Plan:
     """Decide what an event changes and what is to be done next."""
-    draft = Draft(saga, progress.copy(), moment)
+    draft = Draft(saga, progress, moment)
     _RECORD[type(event)](draft, event)
     if draft.progress.final is None and not moment.draining:
         _advance(draft)
@@ -67,14 +67,17 @@ def _proceed(draft: Draft) -> None:
 def _perform(draft: Draft, node: tuple[int, ...]) -> bool:
     """Run the members of a node; whether all of them have succeeded."""
     slots = draft.progress.slots
-    lost = next((index for index in node if _lost(slots[index])), None)
-    if lost is not None:
-        _lose(draft, lost)
-        return False
     for index in node:
-        if slots[index].status is StepStatus.PENDING or draft.ready(slots[index]):
-            draft.run(index, slots[index].work or Work.ACTION)
-    return all(slots[index].status in _PASSED for index in node)
+        if _lost(slots[index]):
+            _lose(draft, index)
+            return False
+    passed = True
+    for index in node:
+        slot = slots[index]
+        if slot.status is StepStatus.PENDING or draft.ready(slot):
+            draft.run(index, slot.work or Work.ACTION)
+        passed = passed and slot.status in _PASSED
+    return passed
 
 
 def _lose(draft: Draft, index: int) -> None:

@@ -137,7 +137,7 @@ class Slot:
     kind: str | None = None  #: the type name of the message that came
 
     def copy(self) -> Slot:
-        """A slot that may be changed. (`attrs.evolve` takes ten times as long, on the hottest path.)"""
+        """A slot that may be changed; `attrs.evolve` takes ten times as long, on the hottest path."""
         return Slot(
             self.status, self.doubt, self.work, self.running, self.due, self.lingers,
             self.sent, self.spent, self.error, self.undo_error, self.result, self.kind,

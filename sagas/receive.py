@@ -23,6 +23,10 @@ class Receive:
     timeout: float | None  #: seconds
     when: Callable[[Any], bool] | None
 
+    def type_named(self, kind: str | None) -> Any:
+        """The awaited type with this name."""
+        return next(expected for expected in self.types if expected.__name__ == kind)
+
     def expects(self, kind: str) -> bool:
         """Whether a message of the type with this name is one of those awaited."""
         return any(kind == expected.__name__ for expected in self.types)
@@ -44,7 +48,7 @@ def receive(
     input, when the order gets here: on False nothing is awaited, and steps see `None` for the message.
     """
     members = _members(types)
-    declines = frozenset(member.__name__ for member in _members(decline)) if decline is not None else frozenset()
+    declines = frozenset(one.__name__ for one in _members(decline)) if decline is not None else frozenset[str]()
     unknown = declines - {member.__name__ for member in members}
     if unknown:
         msg = f"receive() declines {', '.join(sorted(unknown))} without receiving it: add it to the types"
@@ -57,15 +61,15 @@ def receive(
 
 
 def _members(types: type | UnionType) -> tuple[type, ...]:
-    members = get_args(types) if get_origin(types) in {Union, UnionType} else (types,)
-    for member in members:
+    found: tuple[Any, ...] = get_args(types) if get_origin(types) in {Union, UnionType} else (types,)
+    for member in found:
         if not isinstance(member, type) or member is type(None):
             msg = f"receive() got {member!r}: give message classes, as in receive(Approve | Decline)"
             raise DefinitionError(msg)
-    if len({member.__name__ for member in members}) < len(members):
+    if len({member.__name__ for member in found}) < len(found):
         msg = "receive() got two types of one name, which could not be told apart on disk: rename one"
         raise DefinitionError(msg)
-    return members
+    return found
 
 
 def _default_name(members: tuple[type, ...]) -> str:

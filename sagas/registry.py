@@ -30,7 +30,8 @@ class Registry:
         registry = cls()
         for saga in sagas:
             if any((one.name, one.version) == (saga.name, saga.version) for one in registry._sagas.values()):
-                msg = f"saga {saga.name!r} is registered twice with version {saga.version}: give the newer one a higher version"
+                what = f"saga {saga.name!r} is registered twice with version {saga.version}"
+                msg = f"{what}: give the newer one a higher version"
                 raise DefinitionError(msg)
             registry._sagas[definition(saga)] = saga
         return registry

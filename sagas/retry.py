@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
-#: A delay doubles so often that the power must not overflow a float.
-_EXPONENT_LIMIT = 64
-
 
 @frozen(kw_only=True)
 class Retry:
@@ -25,8 +22,10 @@ class Retry:
 
     def delay(self, tries: int, luck: float) -> float:
         """Seconds to wait after `tries` failed tries; `luck` from 0 up to 1 draws the jitter."""
-        exponent = min(max(tries - 1, 0), _EXPONENT_LIMIT)
-        wait = min(self.first * self.factor**exponent, self.longest)
+        try:
+            wait = min(self.first * self.factor ** max(tries - 1, 0), self.longest)
+        except OverflowError:  # a power that no float holds
+            wait = self.longest if self.first else 0.0
         return wait * (1 - self.jitter * luck)
 
 

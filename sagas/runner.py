@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field
 
@@ -35,6 +35,7 @@ _FINDINGS: dict[type, Finding] = {
 class Attempt:
     """One attempt under way."""
 
+    runner: Runner
     key: int  #: of the order's actor
     state: OrderState
     run: Run
@@ -43,6 +44,10 @@ class Attempt:
     timer: Timer = field(init=False)
     timed_out: bool = False
     stopped: bool = False  #: cut off by the engine; nothing is reported
+
+    def expire(self) -> None:
+        """The timeout has come."""
+        self.runner.expire(self)
 
 
 @define(eq=False)
@@ -66,9 +71,9 @@ class Runner:
             assert isinstance(run, Run)
             call = state.saga.call(run.slot, run.work)
             assert call is not None, "the planner asks only for what the saga has"
-            attempt = Attempt(key, state, run, call)
+            attempt = Attempt(self, key, state, run, call)
             self._attempts.setdefault(key, {})[run] = attempt
-            attempt.timer = self.timers.after(call.timeout, partial(self._expire, attempt))
+            attempt.timer = self.timers.after(call.timeout, attempt.expire)
             attempt.task = self.runtime.spawn(self._run(attempt))
 
     def alive(self, key: int) -> frozenset[Hashable]:
@@ -141,7 +146,7 @@ class Runner:
             return Returned(None)
         if attempt.run.work is Work.PROBE:
             if isinstance(result, Happened):
-                return self._stored(attempt, result.result)
+                return self._stored(attempt, cast("Happened[object]", result).result)
             if type(result) not in _FINDINGS:
                 msg = f"a probe returned {type(result).__name__}: return Happened(result) or one of the other answers"
                 raise TypeError(msg)
@@ -156,7 +161,7 @@ class Runner:
         body = self.codec.encode(result, f"the result of step {saga.slots[slot].name!r}")
         return Returned(body, self.codec.decode(body, saga.results[slot]))
 
-    def _expire(self, attempt: Attempt) -> None:
+    def expire(self, attempt: Attempt) -> None:
         """The timeout: the attempt is in doubt now, and asked to end. A thread cannot be asked."""
         attempt.timed_out = True
         error = Failure("TimeoutError", f"no answer within {attempt.call.timeout:g} s")

@@ -148,6 +148,9 @@ class Saga(Generic[I]):
         if not self.name or not self.slots:
             msg = f"saga {self.name!r} needs a name and at least one step"
             raise DefinitionError(msg)
+        if self.deadline is not None and self.deadline <= 0:
+            msg = f"saga {self.name!r} has a deadline of {self.deadline:g} s: give a timedelta above zero"
+            raise DefinitionError(msg)
         names = [slot.name for slot in self.slots]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -155,10 +158,14 @@ class Saga(Generic[I]):
             raise DefinitionError(msg)
         pivots = [slot.name for slot in self.slots if isinstance(slot, Step) and slot.pivot]
         if len(pivots) > 1:
-            msg = f"saga {self.name!r} has the pivots {', '.join(pivots)}: keep one, since only one can be the last word"
+            msg = (
+                f"saga {self.name!r} has the pivots {', '.join(pivots)}: keep one, since only one can be the last word"
+            )
             raise DefinitionError(msg)
         for index, slot in enumerate(self.slots):
-            problem = self._receive_problem(index, slot) if isinstance(slot, Receive) else self._step_problem(index, slot)
+            problem = (
+                self._receive_problem(index, slot) if isinstance(slot, Receive) else self._step_problem(index, slot)
+            )
             if problem:
                 msg = f"saga {self.name!r}, {slot.name!r}: {problem}"
                 raise DefinitionError(msg)

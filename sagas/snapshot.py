@@ -35,9 +35,8 @@ def restore(record: Record, slots: int) -> Progress:
     """The progress of an order on disk, with its quarantine as a park; raises `Undecodable`."""
     if record.damage is not None:
         raise Undecodable(record.damage)
-    if record.revision == 0:
-        return Progress([Slot() for _ in range(slots)])
-    progress = decode(record.snapshot.body, record.parts)
+    begun = bool(record.snapshot.body)  # an order may be quarantined before it was begun
+    progress = decode(record.snapshot.body, record.parts) if begun else Progress([Slot() for _ in range(slots)])
     if len(progress.slots) != slots:
         msg = f"the snapshot has {len(progress.slots)} steps and the saga {slots}: register the saga it was made by"
         raise Undecodable(msg)
@@ -72,7 +71,8 @@ def decode(body: bytes, parts: Mapping[str, bytes]) -> Progress:
     try:
         document = orjson.loads(body)
         if document["format"] != FORMAT:
-            msg = f"the snapshot has format {document['format']!r}, and this release reads {FORMAT}: install a newer one"
+            found = document["format"]
+            msg = f"the snapshot has format {found!r}, and this release reads {FORMAT}: install a newer one"
             raise Undecodable(msg)
         reason, park, final = document["reason"], document["park"], document["final"]
         return Progress(

@@ -41,22 +41,24 @@ def phase(saga: Saga[Any], progress: Progress) -> Phase:
     """What a host has to do for the order. One that neither waits nor is held must be taken up again."""
     if progress.final is not None:
         return Phase.FINAL
-    if any(slot.running for slot in progress.slots):
-        return Phase.ACTIVE
-    waits = progress.held or expected(saga, progress) or any(slot.work is not None for slot in progress.slots)
-    return Phase.IDLE if waits else Phase.ACTIVE
+    scheduled = False
+    for slot in progress.slots:
+        if slot.running:
+            return Phase.ACTIVE
+        scheduled = scheduled or slot.work is not None
+    return Phase.IDLE if scheduled or progress.held or expected(saga, progress) else Phase.ACTIVE
 
 
 def wake_at(saga: Saga[Any], progress: Progress) -> float | None:
     """When the order wants to be woken, if nothing happens before. Timers of a held order keep their time."""
     if progress.final is not None or progress.suspended:
         return None
-    times = []
+    times: list[float] = []
     if progress.deadline is not None and progress.reason is None and not too_late(saga, progress):
         times.append(progress.deadline)
     if progress.park is not None:
         return min(times) if times and progress.park.reason is ParkReason.PREDICATE else None
-    for slot in progress.slots:
-        if slot.due is not None and not slot.running:
-            times.append(max(slot.due, slot.lingers or slot.due))
+    times += [
+        max(slot.due, slot.lingers or slot.due) for slot in progress.slots if slot.due is not None and not slot.running
+    ]
     return min(times, default=None)

@@ -50,19 +50,15 @@ class Call:
     """A function of the user's, and how it is called."""
 
     function: Callable[..., Any]
-    timeout: float = field()  #: seconds
+    timeout: float  #: seconds
     retry: Retry | None  #: `None` where the place in the saga decides
     is_async: bool = field(init=False)
 
-    @is_async.default
-    def _is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
-
-    @timeout.validator
-    def _positive(self, _attribute: object, value: float) -> None:
-        if not value > 0:
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "is_async", inspect.iscoroutinefunction(self.function))
+        if not self.timeout > 0:
             name = getattr(self.function, "__name__", "step")
-            msg = f"{name!r} has a timeout of {value!r} s: give a number of seconds above zero"
+            msg = f"{name!r} has a timeout of {self.timeout!r} s: give a number of seconds above zero"
             raise DefinitionError(msg)
 
 
@@ -180,7 +176,8 @@ def _make(
     if not callable(action) or inspect.isclass(action):
         msg = f"@step needs a function, not {action!r}: put it above a `def` or an `async def`"
         raise DefinitionError(msg)
-    name = name or getattr(action, "__name__", "")
+    if name is None:
+        name = str(getattr(action, "__name__", ""))
     if pivot and read_only:
         msg = f"step {name!r} is both the pivot and read-only: a pivot has an effect, so drop one of them"
         raise DefinitionError(msg)

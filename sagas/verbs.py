@@ -79,6 +79,8 @@ def _retry(draft: Draft, _event: Control, park: Park) -> str:
             draft.schedule(index, Work.COMPENSATION)
         case ParkReason.IN_DOUBT | ParkReason.STEP:
             return _retry_action(draft, _parked(draft, park))
+        case _:
+            pass  # the predicate is asked again when the order goes on
     return _YES
 
 

@@ -73,7 +73,9 @@ class Outcome:
     status: Status
     cause: Cause | None
     error: Exception | None  #: a `StepFailed`, or an `ExceptionGroup` of several
-    _results: Mapping[int, object] = field(factory=dict, repr=False)  #: results are payloads, and stay out of logs
+    _results: Mapping[int, object] = field(
+        factory=dict[int, object], repr=False
+    )  #: results are payloads, and stay out of logs
     _saga: Saga[Any] | None = field(default=None, repr=False)
 
     def result(self, step: Step[P, R]) -> R:
@@ -161,11 +163,11 @@ def _cause(codec: Codec, saga: Saga[Any], progress: Progress) -> Cause | None:
     reason = progress.reason
     if reason is None:
         return None
-    message = None
+    message: object = None
     if reason.slot is not None:
         slot, receive = progress.slots[reason.slot], saga.slots[reason.slot]
         if isinstance(receive, Receive) and slot.result is not None:
-            message = codec.decode(slot.result, next(one for one in receive.types if one.__name__ == slot.kind))
+            message = codec.decode(slot.result, receive.type_named(slot.kind))
     return Cause(reason.kind, reason.text, reason.by, message)
 
 

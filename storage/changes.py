@@ -234,9 +234,7 @@ class Changes:
         return [self._purge_one(write) for write in writes]
 
     def _purge_one(self, write: Purge) -> int:
-        keys = self._connection.execute(
-            STATEMENTS["ended"], {"before": write.before, "limit": write.limit}
-        ).fetchall()
+        keys = self._connection.execute(STATEMENTS["ended"], {"before": write.before, "limit": write.limit}).fetchall()
         for statement in (
             "bury",
             "purge_actor",

@@ -45,9 +45,7 @@ class Checkpointer:
         except sqlite3.Error as error:
             self._pages = 0
             self.failures += 1
-            _LOG.warning(
-                "a checkpoint of %r failed (%s): its log grows until one succeeds", self._path, error
-            )
+            _LOG.warning("a checkpoint of %r failed (%s): its log grows until one succeeds", self._path, error)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         # Passive: it waits for nobody, and leaves what a reader still needs for the next time.

@@ -62,9 +62,7 @@ class Codec:
                 "use attrs classes or dataclasses of plain values, or give the coordinator a converter"
             ) from None
         if not exact:
-            raise Unencodable(
-                f"{what} of class {kind} holds a number that is not finite: JSON has none, use None"
-            )
+            raise Unencodable(f"{what} of class {kind} holds a number that is not finite: JSON has none, use None")
         if len(body) > self._limit:
             raise TooLarge(what, len(body), self._limit)
         return body
@@ -75,15 +73,12 @@ class Codec:
         try:
             plain = orjson.loads(body)
         except Exception:
-            raise Undecodable(
-                f"stored bytes for {name} are no JSON: they were damaged or written by others"
-            ) from None
+            raise Undecodable(f"stored bytes for {name} are no JSON: they were damaged or written by others") from None
         try:
             return self._converter.structure(plain, class_)
         except Exception as error:
             raise Undecodable(
-                f"stored bytes do not fit the class {name} ({_where(error)}): "
-                "register the class they were written with"
+                f"stored bytes do not fit the class {name} ({_where(error)}): register the class they were written with"
             ) from None
 
 

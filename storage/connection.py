@@ -136,9 +136,7 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-def _demand(
-    connection: sqlite3.Connection, path: str, setting: str, value: str, shown: str | None = None
-) -> None:
+def _demand(connection: sqlite3.Connection, path: str, setting: str, value: str, shown: str | None = None) -> None:
     """Make a setting and read it back: SQLite does not complain about what it cannot do."""
     connection.execute(f"pragma {setting} = {value}").fetchall()
     (found,) = connection.execute(f"pragma {setting}").fetchone()

@@ -212,9 +212,7 @@ class Disk:
     def _purge(self, write: Purge) -> int:
         records = (row.record for row in self.rows.values())
         ended = [record for record in records if record.snapshot.phase is Phase.FINAL]
-        old = sorted((record for record in ended if record.updated_at < write.before), key=_age)[
-            : write.limit
-        ]
+        old = sorted((record for record in ended if record.updated_at < write.before), key=_age)[: write.limit]
         for record in old:
             row = self.rows.pop(record.key)
             del self.keys[record.id]

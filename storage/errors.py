@@ -23,9 +23,7 @@ class WriteRefused(StoreError):
     """One write could not be carried out, and certainly nothing of it was; others are not affected."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(
-            f"{path!r} refused one write, and nothing of it was done ({reason}): correct the value"
-        )
+        super().__init__(f"{path!r} refused one write, and nothing of it was done ({reason}): correct the value")
         self.path = path
 
 
@@ -33,9 +31,7 @@ class StoreClosed(StoreUnavailable):
     """The store was used before it was opened or after it was closed."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(
-            f"the store {path!r} is not open: use it inside its coordinator's `async with` block"
-        )
+        super().__init__(f"the store {path!r} is not open: use it inside its coordinator's `async with` block")
         self.path = path
 
 
@@ -56,9 +52,7 @@ class DiskFull(StoreUnavailable):
     """There is no room for the next transaction; work goes on when there is room again."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(
-            f"no room to write {path!r} ({reason}): free space on that disk, and work goes on by itself"
-        )
+        super().__init__(f"no room to write {path!r} ({reason}): free space on that disk, and work goes on by itself")
         self.path = path
 
 
@@ -85,9 +79,7 @@ class NotAStore(StoreError):
     """The file is no SQLite database, or one that belongs to something else."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(
-            f"{path!r} is not a store of atone ({reason}): give the path of a new or an atone file"
-        )
+        super().__init__(f"{path!r} is not a store of atone ({reason}): give the path of a new or an atone file")
         self.path = path
 
 
@@ -96,8 +88,7 @@ class ReadOnlyStore(StoreError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
-            f"{path!r} cannot be written ({reason}): "
-            "give this process the right to write the file and its folder"
+            f"{path!r} cannot be written ({reason}): give this process the right to write the file and its folder"
         )
         self.path = path
 
@@ -138,9 +129,7 @@ class TooLarge(AtoneError):
     """A payload is over the limit; it was not accepted and nothing changed."""
 
     def __init__(self, what: str, size: int, limit: int) -> None:
-        super().__init__(
-            f"{what} takes {size:,} bytes, and the limit is {limit:,}: store it elsewhere and pass its id"
-        )
+        super().__init__(f"{what} takes {size:,} bytes, and the limit is {limit:,}: store it elsewhere and pass its id")
         self.what = what
         self.size = size
         self.limit = limit

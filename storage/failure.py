@@ -66,9 +66,7 @@ def translate(path: str, error: BaseException, *, holder: str = "unknown", waite
         return NotAStore(path, reason)
     if code in _READ_ONLY:
         return ReadOnlyStore(path, reason)
-    return StoreUnavailable(
-        f"{path!r} failed ({type(error).__name__}: {reason}): it is opened again by itself"
-    )
+    return StoreUnavailable(f"{path!r} failed ({type(error).__name__}: {reason}): it is opened again by itself")
 
 
 def of_one_row(path: str, error: BaseException) -> WriteRefused:

@@ -106,9 +106,7 @@ class MemoryStore(Store):
     async def active(self, *, after: int, limit: int, frail: bool, deaths: int) -> list[int]:
         disk = self._opened()
         chosen = (
-            key
-            for key in disk.active
-            if key > after and (disk.rows[key].record.snapshot.deaths >= deaths) is frail
+            key for key in disk.active if key > after and (disk.rows[key].record.snapshot.deaths >= deaths) is frail
         )
         return heapq.nsmallest(limit, chosen)
 
@@ -147,12 +145,8 @@ class MemoryStore(Store):
 
     async def count(self, query: Query) -> list[Count]:
         records = self._opened().matching(query)
-        groups = Counter(
-            (record.definition, record.snapshot.status, record.snapshot.phase) for record in records
-        )
-        counts = [
-            Count(definition, status, phase, number) for (definition, status, phase), number in groups.items()
-        ]
+        groups = Counter((record.definition, record.snapshot.status, record.snapshot.phase) for record in records)
+        counts = [Count(definition, status, phase, number) for (definition, status, phase), number in groups.items()]
         return sorted(counts, key=_place)
 
     async def list(self, query: Query, limit: int) -> list[Record]:

@@ -56,16 +56,12 @@ def _load(connection: sqlite3.Connection, keys: Sequence[int], *, messages: bool
 
 def _messages(connection: sqlite3.Connection, chosen: dict[str, str]) -> dict[int, list[Message]]:
     inbox: defaultdict[int, list[Message]] = defaultdict(list)
-    for key, seq, id, lane, kind, body, accepted_at in connection.execute(
-        STATEMENTS["load_messages"], chosen
-    ):
+    for key, seq, id, lane, kind, body, accepted_at in connection.execute(STATEMENTS["load_messages"], chosen):
         inbox[key].append(Message(seq, id, _LANES.get(lane, Lane.DATA), kind, body, accepted_at))
     return inbox
 
 
-def _record(
-    row: tuple[Any, ...], parts: dict[str, bytes], messages: tuple[Message, ...], damage: list[str]
-) -> Record:
+def _record(row: tuple[Any, ...], parts: dict[str, bytes], messages: tuple[Message, ...], damage: list[str]) -> Record:
     """Whatever is wrong with a row becomes the record's damage: one bad row must not hide the others."""
     (key, id, kind, version, fingerprint, revision, epoch, status, phase, wake_at, deaths) = row[:11]
     (created_at, updated_at, quarantine, total, body, input_total, input) = row[11:]

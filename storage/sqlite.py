@@ -140,9 +140,7 @@ class SqliteStore(Store):
         async with self._lock:
             link = self._linked()
             try:
-                return await self._patiently(
-                    lambda: link.writing.run(partial(self._apply, link.applier, writes))
-                )
+                return await self._patiently(lambda: link.writing.run(partial(self._apply, link.applier, writes)))
             except Exception as error:
                 if is_busy(error):
                     raise StoreBusy(self.path, await self._holder(), self._busy_timeout) from None

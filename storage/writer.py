@@ -113,9 +113,7 @@ class Writer:
         for start in range(0, len(batch), SLICE):
             if start:
                 await asyncio.sleep(0)
-            for (_, done), result in zip(
-                batch[start : start + SLICE], results[start : start + SLICE], strict=True
-            ):
+            for (_, done), result in zip(batch[start : start + SLICE], results[start : start + SLICE], strict=True):
                 _call(done, result)
 
 

@@ -3,10 +3,11 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
+from attrs import field, frozen
 
 from atone import (
     AnswerPending,
@@ -29,6 +30,7 @@ CANCEL = {"reason": "changed my mind", "by": "bob"}
 
 @pytest.fixture
 def anyio_backend() -> str:
+    """The service is made for asyncio."""
     return "asyncio"
 
 
@@ -46,6 +48,7 @@ async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 async def place(client: httpx.AsyncClient, order: dict[str, Any], id: str) -> httpx.Response:
+    """Place an order under an id."""
     return await client.post("/orders", json=order, headers={"Idempotency-Key": id})
 
 
@@ -62,6 +65,26 @@ async def changes(client: httpx.AsyncClient, id: str, **headers: str) -> list[di
     seen = [json.loads(data.removeprefix("data: ")) for _, data in events]
     assert [f"id: {event['revision']}" for event in seen] == [id for id, _ in events]
     return seen
+
+
+@frozen
+class Shipment:
+    """A call to the carrier, held up."""
+
+    begun: asyncio.Event = field(factory=asyncio.Event)
+    may_end: asyncio.Event = field(factory=asyncio.Event)
+
+    async def do(self, *_: object) -> None:
+        self.begun.set()
+        await self.may_end.wait()
+
+
+@pytest.fixture
+def shipment(monkeypatch: pytest.MonkeyPatch) -> Shipment:
+    """The carrier takes its time."""
+    shipment = Shipment()
+    monkeypatch.setattr(Carrier, "do", shipment.do)
+    return shipment
 
 
 async def waiting(id: str) -> None:
@@ -112,20 +135,31 @@ async def test_another_order_under_a_used_key_is_a_conflict(client: httpx.AsyncC
 
 
 async def test_a_large_order_waits_for_its_approval(client: httpx.AsyncClient) -> None:
-    """A repeated approval is known as such; one that comes after the end is refused."""
+    """It goes on when a person lets it pass; an approval after its end is refused."""
     await place(client, LARGE, "k")
     await waiting("k")
     stands = (await client.get("/orders/k")).json()
-    key = {"Idempotency-Key": "a"}
-    answers = [await client.post("/orders/k/approve", json=BY, headers=key) for _ in range(2)]
+    answer = await client.post("/orders/k/approve", json=BY)
     last = await ended(client, "k")
     late = await client.post("/orders/k/approve", json=BY)
 
     assert ("WAITING", "STARTED") == (stands["status"], stands["steps"]["approval"])
-    assert (202, {"answer": "ACCEPTED"}) == (answers[0].status_code, answers[0].json())
+    assert (202, {"answer": "ACCEPTED"}) == (answer.status_code, answer.json())
     assert "COMPLETED" == last["status"]
-    assert answers[1].status_code in (200, 409)  # known as a repeat, or as late when the order was quick
     assert (409, {"answer": "ALREADY_FINISHED"}) == (late.status_code, late.json())
+
+
+async def test_a_repeated_approval_is_known_as_one(client: httpx.AsyncClient, shipment: Shipment) -> None:
+    """One key is one approval, also when its message was consumed long ago."""
+    key = {"Idempotency-Key": "a"}
+    await place(client, LARGE, "k")
+    first = await client.post("/orders/k/approve", json=BY, headers=key)
+    await shipment.begun.wait()
+    again = await client.post("/orders/k/approve", json=BY, headers=key)
+    shipment.may_end.set()
+
+    assert (202, {"answer": "ACCEPTED"}) == (first.status_code, first.json())
+    assert (200, {"answer": "DUPLICATE"}) == (again.status_code, again.json())
 
 
 async def test_a_cancelled_order_is_undone(client: httpx.AsyncClient) -> None:
@@ -143,21 +177,12 @@ async def test_a_cancelled_order_is_undone(client: httpx.AsyncClient) -> None:
     assert (409, {"answer": "ALREADY_FINISHED"}) == (late.status_code, late.json())
 
 
-async def test_a_cancel_during_the_shipment_is_too_late(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cancel_during_the_shipment_is_too_late(client: httpx.AsyncClient, shipment: Shipment) -> None:
     """The goods are on their way: the refusal is final, and the order completes."""
-    entered, leave = asyncio.Event(), asyncio.Event()
-
-    async def ship(carrier: Carrier, key: str, order_id: str, amount: int) -> None:
-        entered.set()
-        await leave.wait()
-
-    monkeypatch.setattr(Carrier, "do", ship)
     await place(client, SMALL, "k")
-    await entered.wait()
+    await shipment.begun.wait()
     answer = await client.post("/orders/k/cancel", json=CANCEL)
-    leave.set()
+    shipment.may_end.set()
 
     assert (409, {"answer": "TOO_LATE"}) == (answer.status_code, answer.json())
     assert "COMPLETED" == (await ended(client, "k"))["status"]
@@ -265,10 +290,9 @@ async def test_a_purged_order_is_gone_and_its_id_stays_taken(client: httpx.Async
         (SMALL, "../k", 422),
         (SMALL, "k" * 101, 422),
         ({**SMALL, "total_cents": 10**30}, "k", 422),
-        ({**SMALL, "sku": "\ud800"}, "k", 422),
         ({**SMALL, "sku": "x" * 5_000_000}, "k", 413),
     ],
-    ids=["nothing", "incomplete", "a path", "a long key", "a huge number", "no text", "a huge text"],
+    ids=["nothing", "incomplete", "a path", "a long key", "a huge number", "a huge text"],
 )
 async def test_what_cannot_be_kept_is_refused(
     client: httpx.AsyncClient, body: dict[str, Any], key: str, code: int
@@ -286,16 +310,13 @@ async def test_an_id_that_could_never_be_is_refused(client: httpx.AsyncClient) -
     assert 422 == (await client.get("/orders/%00")).status_code
 
 
-class Failing:
-    """An order of a coordinator in trouble."""
+class Failing(Coordinator):
+    """A coordinator in trouble."""
 
     def __init__(self, error: AtoneError) -> None:
         self._error = error
 
-    def order(self, id: str) -> "Failing":
-        return self
-
-    async def send(self, message: object, *, id: str | None) -> None:
+    def order(self, id: str) -> NoReturn:  # noqa: ARG002  # the trouble is the same for all
         raise self._error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from atone import Status
+from atone import Status, StepStatus
 from atone.actors import Begin, Due, Resumed
 from atone.sagas.events import (
     Arrived,
@@ -27,13 +27,15 @@ from atone.sagas.events import (
     Verb,
 )
 from atone.sagas.progress import Progress, Slot, Work
+from atone.sagas.receive import Receive
 from atone.sagas.saga import Saga
-from atone.sagas.standing import expected, wake_at
+from atone.sagas.standing import expected, phase, wake_at
+from atone.storage import Phase
 from tests.sagas.oracle import World, follow, opening, shape
 from tests.sagas.shapes import DONE, DOUBT, ERROR
 
 #: Seconds that an attempt which timed out may linger.
-GRACE = 2.0
+GRACE = 1.0
 #: So late that every timer has fired.
 LATER = 1000.0
 
@@ -79,16 +81,15 @@ def explore(saga: Saga[Any]) -> Graph:
     first = opening(saga)
     todo = deque([first])
     graph.worlds[_key(first)] = first
-    verdicts = (True, False, ERROR) if any(getattr(slot, "when", None) for slot in saga.slots) else (True,)
     while todo:
         world = todo.popleft()
         for event, now in happenings(world):
             leaves = (False, True) if isinstance(event, (Begin, Ended, Control)) else (False,)
-            for verdict, draining in product(verdicts, leaves):
+            for verdict, draining in product((True, False, ERROR) if _may_ask(world) else (True,), leaves):
                 after, _ = follow(_dying(world, event), event, now, verdict=verdict, draining=draining)
-                after = _from_now_on(after, now)
+                after = from_now_on(after, now)
                 key = _key(after)
-                graph.steps.append((_key(world), key, not draining and verdict is True and _is_kind(event)))
+                graph.steps.append((_key(world), key, not draining and verdict is True and _is_kind(world, event)))
                 if key not in graph.worlds:
                     graph.worlds[key] = after
                     todo.append(after)
@@ -126,15 +127,24 @@ def happenings(world: World) -> Iterator[tuple[Event, float]]:
         yield Arrived(7, type_.__name__, b"{}"), 0.0
 
 
-def _is_kind(event: Event) -> bool:
-    """Whether an event is what happens in a world where nothing goes wrong any more."""
+def _may_ask(world: World) -> bool:
+    """Whether the planner may have a question of its own."""
+    slots = zip(world.saga.slots, world.progress.slots, strict=True)
+    return any(
+        isinstance(slot, Receive) and slot.when is not None and one.status is StepStatus.PENDING
+        for slot, one in slots
+    )
+
+
+def _is_kind(world: World, event: Event) -> bool:
+    """Whether an event is what happens where nothing goes wrong any more; only active orders are taken up again."""
     match event:
         case Control(verb):
             return verb in {Verb.RETRY, Verb.RESUME, Verb.RESOLVE}
         case Ended(how=how):
             return how == DONE
         case Resumed(died=died):
-            return not died
+            return not died and phase(world.saga, world.progress) is Phase.ACTIVE
         case _:
             return True
 
@@ -156,19 +166,21 @@ def _dying(world: World, event: Event) -> World:
     return world
 
 
-def _from_now_on(world: World, now: float) -> World:
+def from_now_on(world: World, now: float) -> World:
     """The same world with its times told from now; what is due already is due now."""
 
     def told(time: float | None) -> float | None:
         return None if time is None else max(time - now, 0.0)
 
     def slot(one: Slot) -> Slot:
-        return evolve(one, due=told(one.due), lingers=told(one.lingers))
+        return evolve(one, due=told(one.due), lingers=told(one.lingers) or None)
 
     progress: Progress = world.progress
     deaths = progress.deaths if progress.park is not None else 0
     slots = [one if one.due is None and one.lingers is None else slot(one) for one in progress.slots]
-    overlaps = tuple(one and evolve(one, until=max(one.until - now, 0.0)) for one in world.overlaps)
+    overlaps = tuple(
+        one and (evolve(one, until=one.until - now) if one.until > now else None) for one in world.overlaps
+    )
     return evolve(
         world,
         progress=evolve(progress, slots=slots, deadline=told(progress.deadline), deaths=deaths),

@@ -119,20 +119,31 @@ def _decide(world: World, event: Event, moment: Moment, verdict: bool | Failure)
 def shape(progress: Progress) -> tuple[Any, ...]:
     """All that later decisions depend on: two orders of one shape have the same future.
 
-    Numbers of attempts and parks only name things, so they are left out; that makes the space finite.
+    Numbers of attempts and parks only name things, and a budget is of use only to work that is not done yet:
+    so they are left out, and the shapes of a small saga are finitely many.
     """
-    slots = tuple(
-        (
-            one.status, one.doubt, one.work, one.running, one.due, one.lingers, tuple(one.spent),
-            one.sent[Work.ACTION] > 0, one.sent[Work.COMPENSATION] > 0,
-        )
-        for one in progress.slots
-    )  # fmt: skip
     reason, park = progress.reason, progress.park
+    if progress.final is not None:
+        return progress.final, reason and reason.kind, progress.suspended, progress.unpaid
     return (
-        slots, progress.cursor, progress.begun, reason and reason.kind, park and (park.reason, park.step),
-        progress.suspended, progress.deadline, progress.deaths, progress.unpaid, progress.final,
+        tuple(map(_slot_shape, progress.slots)), progress.cursor, progress.begun, reason and reason.kind,
+        park and (park.reason, park.step), progress.suspended, progress.deadline, progress.deaths, progress.unpaid,
     )  # fmt: skip
+
+
+def _slot_shape(one: Slot) -> tuple[Any, ...]:
+    doubt = one.doubt and one.status not in _DONE
+    spent = (
+        None
+        if one.work is None
+        else (one.spent[Work.COMPENSATION] if one.work is Work.COMPENSATION else tuple(one.spent[:2]))
+    )
+    undoing = one.lingers is not None and one.sent[Work.COMPENSATION] > 0
+    sent = one.sent[Work.ACTION] > 0
+    return one.status, doubt, one.work, one.running, one.due, one.lingers, spent, sent, undoing
+
+
+_DONE = frozenset({StepStatus.SUCCEEDED, StepStatus.COMPENSATED, StepStatus.SKIPPED})
 
 
 def _booked(world: World, event: Event, decided: Plan) -> tuple[int, ...]:

@@ -1,0 +1,343 @@
+"""The door: starting orders, running them to their end, and what steps are given."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from atone import (
+    AlreadyFinished,
+    CauseKind,
+    Coordinator,
+    CoordinatorClosed,
+    CoordinatorFailed,
+    DefinitionError,
+    InvalidId,
+    MemoryStore,
+    OrderConflict,
+    OrderNotFound,
+    PermanentError,
+    Retry,
+    Saga,
+    ServiceMissing,
+    SqliteStore,
+    Status,
+    StepContext,
+    StepFailed,
+    StepStatus,
+    WrongInput,
+    parallel,
+    step,
+)
+from atone.storage import Store
+from tests.manual_runtime import settle, until
+from tests.sagas.harness import ONCE, TWICE, Life
+from tests.sagas.world import Order, World, effect, line_of, shop
+
+pytestmark = pytest.mark.anyio
+
+
+@frozen
+class Parcel:
+    number: int
+
+
+async def test_an_order_runs_its_steps_one_after_another() -> None:
+    """Each step once, in order, and nothing is undone."""
+    world = World()
+    async with Life([shop()], world) as life:
+        outcome = await life.run()
+        assert outcome.status is Status.COMPLETED
+        assert outcome.cause is None
+        assert outcome.error is None
+        assert world.log == ["reserve#1", "charge#1", "ship#1", "confirm#1"]
+
+
+async def test_a_straight_run_of_n_steps_costs_n_plus_one_commits() -> None:
+    """The result of one step and the intent of the next are one commit."""
+    async with Life([shop()], World()) as life:
+        await life.run()
+        assert life.store.writes == 5
+
+
+async def test_a_failed_order_is_undone_in_reverse() -> None:
+    """Compensations run backwards, each with the result of its action; the refused step is owed nothing."""
+    world = World()
+    world.script["ship"] = [PermanentError("no such street")]
+    async with Life([shop()], world) as life:
+        outcome = await life.run()
+    assert outcome.status is Status.COMPENSATED
+    assert outcome.cause.kind is CauseKind.ERROR
+    assert isinstance(outcome.error, StepFailed)
+    assert "no such street" in str(outcome.error)
+    assert world.log[3:] == ["charge.undo#1", "reserve.undo#1"]
+    assert all(result is not None for _, result in world.given)
+    assert world.applied == ["" for _ in ()] + world.applied[:1], "only the pivot's refused call is left"
+
+
+async def test_one_compensation_is_acknowledged_before_the_next_begins() -> None:
+    """The second one waits for the first, however long it takes."""
+    world, gate = World(), asyncio.Event()
+    world.script["ship"] = [PermanentError("no")]
+    world.script["charge.undo"] = [gate]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+        assert world.log[-1] == "charge.undo#1"
+        gate.set()
+        await settle()
+        assert world.log[-1] == "reserve.undo#1"
+        assert await life.status() is Status.COMPENSATED
+
+
+async def test_a_repeated_start_gives_the_same_order() -> None:
+    """Equal saga and input: one order, created once."""
+    world = World()
+    saga = shop()
+    async with Life([saga], world) as life:
+        first = await life.coordinator.start(saga, Order(5), id="1")
+        again = await life.coordinator.start(saga, Order(5), id="1")
+        assert (first.created, again.created) == (True, False)
+        await settle()
+        assert world.count("reserve") == 1
+
+
+async def test_an_id_stands_for_one_order_only() -> None:
+    """Another input, or another saga, under a taken id is a conflict."""
+    one, other = shop(), Saga("other", input=Order, steps=[effect("look", undo=False, read_only=True)])
+    async with Life([one, other], World()) as life:
+        await life.coordinator.start(one, Order(5), id="1")
+        with pytest.raises(OrderConflict):
+            await life.coordinator.start(one, Order(6), id="1")
+        with pytest.raises(OrderConflict):
+            await life.coordinator.start(other, Order(5), id="1")
+
+
+async def test_the_id_of_a_purged_order_stays_taken() -> None:
+    """After a purge a repeated start tells how the order ended, and starts nothing."""
+    world = World()
+    async with Life([shop()], world) as life:
+        await life.run()
+        await life.clock.advance(10)
+        assert await life.coordinator.purge(older_than=timedelta(seconds=5)) == 1
+        with pytest.raises(AlreadyFinished) as caught:
+            await life.start()
+        assert caught.value.status == Status.COMPLETED
+        assert world.count("reserve") == 1
+        assert await life.status() is Status.COMPLETED, "its tombstone still says how it ended"
+
+
+async def test_what_cannot_be_started_is_refused_before_anything_is_written() -> None:
+    """A wrong input, an unusable id, a saga that is not registered: nothing reaches the disk."""
+    saga = shop()
+    async with Life([saga], World()) as life:
+        with pytest.raises(WrongInput):
+            await life.coordinator.start(saga, "text", id="1")  # type: ignore[arg-type]
+        for id in ("", "x" * 201, "a\nb", "\ud800"):
+            with pytest.raises(InvalidId):
+                await life.coordinator.start(saga, Order(), id=id)
+        with pytest.raises(DefinitionError):
+            await life.coordinator.start(Saga("stranger", input=Order, steps=[]), Order(), id="1")
+        assert life.store.writes == 0
+
+
+async def test_services_are_checked_when_the_coordinator_is_made() -> None:
+    """Before any order moves; the error names the step, the parameter and the remedy."""
+    with pytest.raises(ServiceMissing, match=r"reserve.*'line'.*provide="):
+        Coordinator(MemoryStore(), sagas=[shop()])
+
+
+async def test_members_of_a_group_run_at_the_same_time() -> None:
+    """Both are under way before either has ended; the next step waits for both."""
+    world, gates = World(), [asyncio.Event(), asyncio.Event()]
+    world.script["a"], world.script["b"] = [gates[0]], [gates[1]]
+    async with Life([line_of(parallel(effect("a"), effect("b")), effect("c"))], world) as life:
+        await life.start()
+        await settle()
+        assert sorted(world.running) == ["a", "b"]
+        gates[1].set()
+        await settle()
+        assert world.count("c") == 0
+        gates[0].set()
+        assert (await life.outcome()).status is Status.COMPLETED
+
+
+async def test_all_errors_of_a_group_are_kept() -> None:
+    """Two members fail: running attempts finish, no new one starts, and both errors are told."""
+    world, gate = World(), asyncio.Event()
+
+    async def wait_and_refuse() -> object:
+        await gate.wait()
+        raise PermanentError("second")
+
+    world.script["a"] = [PermanentError("first")]
+    world.script["b"] = [wait_and_refuse]
+    world.script["c"] = [OSError("line down")]
+    group = parallel(effect("a"), effect("b"), effect("c", retry=Retry(attempts=5, first=5.0)))
+    async with Life([line_of(group, effect("d"))], world) as life:
+        await life.start()
+        await settle()
+        assert await life.status() is Status.COMPENSATING
+        assert "c.undo#1" not in world.log, "an attempt still runs, and nothing is undone before it has ended"
+        gate.set()
+        outcome = await life.outcome()
+    assert isinstance(outcome.error, ExceptionGroup)
+    texts = [str(error) for error in outcome.error.exceptions]
+    assert any("first" in text for text in texts)
+    assert any("second" in text for text in texts)
+    assert world.log[-1] == "c.undo#1", "the member in doubt is owed"
+    assert world.count("c") == 1, "its backoff ended"
+    assert world.count("d") == 0
+
+
+async def test_plain_functions_run_in_a_worker_thread(tmp_path: Path) -> None:
+    """A `def` step does not hold the event loop."""
+    import threading
+
+    threads: list[int] = []
+
+    @step
+    def pack(order: Order) -> Parcel:
+        threads.append(threading.get_ident())
+        return Parcel(order.total_cents)
+
+    @pack.compensation
+    def unpack() -> None: ...
+
+    saga = line_of(pack)
+    async with Coordinator(SqliteStore(tmp_path / "orders.db"), sagas=[saga]) as coordinator:
+        outcome = await (await coordinator.start(saga, Order(7), id="1")).outcome()
+    assert outcome.result(pack) == Parcel(7)
+    assert threads != [threading.get_ident()]
+
+
+async def test_results_reach_later_steps_and_compensations() -> None:
+    """By type; a compensation gets its own action's result."""
+    seen: list[object] = []
+
+    @step
+    async def pack(order: Order) -> Parcel:
+        return Parcel(order.total_cents)
+
+    @pack.compensation
+    async def unpack(parcel: Parcel | None) -> None:
+        seen.append(("unpack", parcel))
+
+    @step(read_only=True, retry=ONCE)
+    async def weigh(parcel: Parcel, ctx: StepContext) -> int:
+        seen.append((ctx.saga, ctx.order_id, ctx.step, parcel))
+        raise OSError
+
+    async with Life([line_of(pack, weigh)], World()) as life:
+        outcome = await life.run(order=Order(3))
+    assert seen == [("line", "1", "weigh", Parcel(3)), ("unpack", Parcel(3))]
+    assert outcome.status is Status.COMPENSATED
+
+
+async def test_keys_are_stable_over_retries_and_told_apart_by_direction() -> None:
+    """A retry has the same key; a compensation has its own, and the action's."""
+    world = World()
+    world.script["reserve"] = [OSError()]
+    world.script["charge"] = [PermanentError("no")]
+    async with Life([shop(TWICE)], world) as life:
+        await life.run()
+    reserve = [ctx for name, ctx in world.contexts if name == "reserve"]
+    (undo,) = [ctx for name, ctx in world.contexts if name == "reserve.undo"]
+    assert len(reserve) == 2
+    assert len({ctx.key for ctx in reserve}) == 1
+    assert reserve[0].key == reserve[0].action_key == undo.action_key != undo.key
+
+
+async def test_steps_are_shown_as_they_stand() -> None:
+    """The status of every step can be seen while the order runs."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        handle = await life.start()
+        await settle()
+        seen = await handle.status()
+        assert dict(seen.steps) == {
+            "reserve": StepStatus.SUCCEEDED, "charge": StepStatus.STARTED,
+            "ship": StepStatus.PENDING, "confirm": StepStatus.PENDING,
+        }  # fmt: skip
+        gate.set()
+
+
+async def test_an_order_that_was_never_started_is_not_found() -> None:
+    """A handle costs nothing; asking it does the looking."""
+    async with Life([shop()], World()) as life:
+        with pytest.raises(OrderNotFound):
+            await life.coordinator.order("nobody").status()
+
+
+async def test_a_coordinator_serves_only_inside_its_block() -> None:
+    """Before and after, every call says so."""
+    life = Life([shop()], World())
+    with pytest.raises(CoordinatorClosed):
+        await life.start()
+    async with life:
+        pass
+    with pytest.raises(CoordinatorClosed):
+        await life.coordinator.order("1").status()
+
+
+async def test_a_coordinator_may_be_left_in_another_task() -> None:
+    """As a fixture does: entered in one task, used in a second, left in a third."""
+    world = World()
+    life = Life([shop()], world)
+    await asyncio.create_task(life.__aenter__())
+    assert (await asyncio.create_task(life.run())).status is Status.COMPLETED
+    await asyncio.create_task(life.leave())
+
+
+async def test_a_failure_of_the_engine_shows_on_the_next_call(caplog: pytest.LogCaptureFixture) -> None:
+    """And to everybody who waits."""
+    world, gate = World(), asyncio.Event()
+    world.script["reserve"] = [gate]
+    async with Life([shop()], world) as life:
+        waiting = asyncio.ensure_future((await life.start()).outcome())
+
+        async def broken(*_: object, **__: object) -> list[int]:
+            raise RuntimeError("a bug in the engine")
+
+        life.store.due = broken  # type: ignore[method-assign, assignment]
+        await life.clock.advance(2)
+        with pytest.raises(CoordinatorFailed):
+            await waiting
+        with pytest.raises(CoordinatorFailed) as caught:
+            await life.start("2")
+        assert caught.value.__cause__ is not None
+        assert not life.coordinator.hosting
+    assert "the coordinator has failed" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_many_orders_at_once_on_the_real_clock(kind: str, tmp_path: Path) -> None:
+    """Nothing in this test is simulated but the participants."""
+
+    @step
+    async def book(order: Order) -> Parcel:
+        return Parcel(order.total_cents)
+
+    booked: list[int] = []
+
+    @book.compensation
+    async def unbook(parcel: Parcel | None) -> None:
+        assert parcel is not None
+        booked.append(parcel.number)
+
+    @step(pivot=True)
+    async def ship(parcel: Parcel) -> None:
+        if parcel.number % 2:
+            raise PermanentError("odd")
+
+    saga = line_of(book, ship)
+    store: Store = MemoryStore() if kind == "memory" else SqliteStore(tmp_path / "orders.db")
+    async with Coordinator(store, sagas=[saga]) as coordinator:
+        handles = [await coordinator.start(saga, Order(n), id=str(n)) for n in range(50)]
+        outcomes = [await handle.outcome(timeout=20) for handle in handles]
+        await until(lambda: len(booked) == 25)
+    assert [outcome.status is Status.COMPLETED for outcome in outcomes] == [n % 2 == 0 for n in range(50)]
+    assert sorted(booked) == list(range(1, 50, 2))
