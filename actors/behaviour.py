@@ -39,11 +39,13 @@ class Due:
 class Resumed:
     """A host took the actor up from its snapshot while work was under way.
 
-    Work that is not in `alive` was cut off. `died` tells that the process which did it died.
+    Work that is not in `alive` was cut off, unless a report of it is among those `kept` for the actor, which follow
+    this event. `died` tells that the process which did the work died.
     """
 
     died: bool = False
     alive: frozenset[Hashable] = frozenset()
+    kept: tuple[object, ...] = ()
 
 
 @frozen

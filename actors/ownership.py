@@ -60,19 +60,38 @@ class Ownership:
                     return found
             await self.runtime.sleep(self.ttl / 40)
 
-    async def keep(self, epoch: int, *, doubtful: Callable[[str], None], lost: asyncio.Event) -> None:
-        """Renew the lease until `lost` is set; calls `doubtful` when it cannot be renewed in time."""
+    async def keep(
+        self,
+        epoch: int,
+        *,
+        trouble: Callable[[StoreError], None],
+        doubtful: Callable[[str], None],
+        lost: asyncio.Event,
+    ) -> None:
+        """Renew the lease until `lost` is set, which it does itself on finding another owner.
+
+        Calls `trouble` when a beat cannot be written: on an idle host that is the first to notice a sick store. Calls
+        `doubtful` when the lease is not renewed in time.
+        """
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._beat, epoch, doubtful, lost)
+            tasks.start_soon(self._beat, epoch, trouble, doubtful, lost)
             await lost.wait()
             tasks.cancel_scope.cancel()
 
-    async def _beat(self, epoch: int, doubtful: Callable[[str], None], lost: asyncio.Event) -> None:
+    async def _beat(
+        self,
+        epoch: int,
+        trouble: Callable[[StoreError], None],
+        doubtful: Callable[[str], None],
+        lost: asyncio.Event,
+    ) -> None:
         def beaten(result: Done | Fenced | StoreError, began: float) -> None:
             if isinstance(result, Done):
                 self._renewed = max(self._renewed, began)
             elif isinstance(result, Fenced):
                 lost.set()
+            else:
+                trouble(result)
 
         while True:
             began = self.runtime.monotonic()

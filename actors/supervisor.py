@@ -30,6 +30,7 @@ from ..storage import (
     Stale,
     Store,
     StoreError,
+    StoreUnavailable,
     Undecodable,
     Write,
 )
@@ -118,6 +119,8 @@ class Supervisor(Generic[S]):
             self._creating.discard(actor.id)
             if isinstance(result, Created):
                 self._enter(result.key, actor)
+            elif isinstance(result, StoreUnavailable):
+                self.unknown(result)
             if not answer.done():
                 answer.set_result(result)
 
@@ -238,7 +241,7 @@ class Supervisor(Generic[S]):
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._wanted and not self.sick.is_set():
+            while self._wanted and not self.sick.is_set() and len(self.actors) < self.limits.window:
                 await self._load_page()
 
     async def _load_page(self) -> None:
@@ -254,6 +257,8 @@ class Supervisor(Generic[S]):
             return
         for record in records:
             self._admit(record)
+        for key in set(keys) - {record.key for record in records}:
+            self._kept.pop(key, None)  # purged meanwhile
 
     async def scan(self) -> None:
         """Look again and again for what should be running and is not. Runs until cancelled."""
@@ -263,7 +268,7 @@ class Supervisor(Generic[S]):
             except StoreError as error:
                 logger.warning("a scan failed and will be repeated: %s", error)
                 more = False
-            await self.runtime.sleep(0 if more else self.limits.scan)
+            await self.runtime.sleep(self.limits.poll if more else self.limits.scan)
 
     async def listen(self) -> None:
         """Notice the commits of other processes. Runs until cancelled."""
@@ -301,14 +306,16 @@ class Supervisor(Generic[S]):
     # ── inside ──
 
     async def _scan(self) -> bool:
-        """One look; whether there is more to be done at once."""
+        """One look, a page of each sort; whether there is more to be looked at soon."""
         self._restarts.forget(self.runtime.monotonic())
-        await self._notice()
+        more = await self._notice()
         limits = self.limits
-        for key in await self.store.due(self.runtime.now(), limits.page):
+        due = await self.store.due(self.runtime.now(), limits.page)
+        for key in due:
             self.wake(key)
+        more = more or len(due) == limits.page
         if len(self.actors) + len(self._wanted) >= limits.recovering:
-            return False
+            return more or self._first_pass
         keys = await self.store.active(
             after=self._recovered, limit=limits.page, frail=False, deaths=limits.frail_deaths
         )
@@ -318,7 +325,7 @@ class Supervisor(Generic[S]):
         if not keys:
             self._first_pass = False
             await self._scan_frail()
-        return self._first_pass
+        return more or self._first_pass
 
     async def _scan_frail(self) -> None:
         """Actors that the process kept dying with come last, and one at a time."""
@@ -330,8 +337,8 @@ class Supervisor(Generic[S]):
             self._frail = absent[0]
             self.wake(absent[0])
 
-    async def _notice(self) -> None:
-        """Wake actors with messages, or just created, by other processes."""
+    async def _notice(self) -> bool:
+        """Wake actors with messages, or just created, by other processes; whether there are more of these."""
         while unread := await self.store.unread(self._unread, self.limits.page):
             for seq, key in unread:
                 self._unread = max(self._unread, seq)
@@ -341,9 +348,10 @@ class Supervisor(Generic[S]):
                 else:
                     self.unseen(actor)
         room = self.limits.window - len(self.actors) - len(self._wanted)
-        if room > 0:
-            for key in await self.store.unbegun(min(room, self.limits.page)):
-                self.wake(key)
+        unbegun = await self.store.unbegun(min(room, self.limits.page)) if room > 0 else []
+        for key in unbegun:
+            self.wake(key)
+        return len(unbegun) == self.limits.page
 
     async def _read_messages(self, actor: Actor[S]) -> None:
         try:
@@ -378,7 +386,8 @@ class Supervisor(Generic[S]):
         if record.revision == 0:
             actor.mailbox.report(Begin())
         elif record.snapshot.phase is Phase.ACTIVE or record.quarantine is not None:
-            actor.mailbox.report(Resumed(record.epoch == self.died, self.stage.alive(record.key)))
+            kept = tuple(self._kept.get(record.key, ()))
+            actor.mailbox.report(Resumed(record.epoch == self.died, self.stage.alive(record.key), kept))
         for report in self._kept.pop(record.key, ()):
             actor.mailbox.report(report)
         actor.arm(record.snapshot.wake_at)
@@ -402,6 +411,8 @@ class Supervisor(Generic[S]):
     def _leave(self, actor: Actor[S]) -> None:
         if self.actors.pop(actor.key, None) is not None:
             self._ids.discard(actor.id)
+            if self._wanted:
+                self._wake.set()
 
     def _quarantine(self, key: int, revision: int, status: str, reason: str) -> None:
         """Stop an actor visibly, and leave the bytes of its state as they are."""

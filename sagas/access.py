@@ -133,11 +133,22 @@ class Access:
         message_id = message_id if message_id is not None else self.runtime.new_id()
         check_id("message's id", message_id)
         now = self.runtime.now()
-        result = await self.store.write(Accept(order_id, message_id, lane, kind, body, now, MAILBOX))
+        accept = Accept(order_id, message_id, lane, kind, body, now, MAILBOX)
+        answer: asyncio.Future[Accepted | Duplicate | Finished | NotFound | Full | StoreError] = asyncio.Future()
+
+        def done(result: Accepted | Duplicate | Finished | NotFound | Full | StoreError) -> None:
+            # Here and not behind the `await`: a cancelled caller loses only the answer.
+            if isinstance(result, Accepted) and self.supervisor is not None:
+                self.supervisor.deliver(result.key, Message(result.seq, message_id, lane, kind, body, now))
+            if not answer.done():
+                answer.set_result(result)
+
+        self.store.submit(accept, done)
+        result = await answer
+        if isinstance(result, StoreError):
+            raise result.with_traceback(None)  # one error may answer many writes
         if isinstance(result, Full):
             raise MailboxFull(order_id, result.limit)
-        if isinstance(result, Accepted) and self.supervisor is not None:
-            self.supervisor.deliver(result.key, Message(result.seq, message_id, lane, kind, body, now))
         return result
 
     async def _never_expected(self, order_id: str, kind: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 from attrs import frozen
 
@@ -21,26 +21,18 @@ class Place:
 
 def flowchart(nodes: Sequence[Sequence[Place]]) -> Iterator[str]:
     """The lines of a Mermaid flowchart: forward with solid arrows, the way back with dotted ones."""
+    places = [place for node in nodes for place in node]
+    names = (f"n{number}" for number in range(len(places)))
+    levels = [["start"], *([next(names) for _ in node] for node in nodes), ["completed([COMPLETED])"]]
     yield "flowchart TD"
     yield "    start([start])"
-    previous = ["start"]
-    ends: list[str] = []
-    number = 0
     for zone in ("compensatable", "pivot", "retriable"):
-        members = [node for node in nodes if node[0].zone == zone]
-        if members:
-            yield f"    subgraph {zone}"
-        for node in members:
-            names = [f"n{number + offset}" for offset in range(len(node))]
-            number += len(node)
-            yield from (f"        {name}{_box(place)}" for name, place in zip(names, node, strict=True))
-            yield from (f"        {before} --> {name}" for before in previous for name in names)
-            previous = names
-            ends += [name for name, place in zip(names, node, strict=True) if place.turns_back]
-        if members:
-            yield "    end"
-    yield from (f"    {before} --> completed([COMPLETED])" for before in previous)
-    yield from _way_back([place for node in nodes for place in node], ends)
+        boxes = [f"        n{i}{_box(place)}" for i, place in enumerate(places) if place.zone == zone]
+        if boxes:
+            yield from (f"    subgraph {zone}", *boxes, "    end")
+    for before, after in pairwise(levels):
+        yield from (f"    {first} --> {second}" for first, second in product(before, after))
+    yield from _way_back(places, [f"n{i}" for i, place in enumerate(places) if place.turns_back])
 
 
 def _box(place: Place) -> str:

@@ -110,7 +110,12 @@ class Engine:
             async with anyio.create_task_group() as tasks:
                 for job in (supervisor.load, supervisor.scan, supervisor.listen, supervisor.heal):
                     tasks.start_soon(job)
-                await self._ownership.keep(supervisor.epoch, doubtful=supervisor.stand_down, lost=supervisor.lost)
+                await self._ownership.keep(
+                    supervisor.epoch,
+                    trouble=supervisor.unknown,
+                    doubtful=supervisor.stand_down,
+                    lost=supervisor.lost,
+                )
                 tasks.cancel_scope.cancel()
             logger.warning("another process hosts now; standing by")
         finally:

@@ -66,11 +66,12 @@ def resumed(draft: Draft, event: Resumed) -> None:
     """Every attempt in flight that did not live on was cut off: it is in doubt, and costs no budget."""
     draft.note("RESUMED", remark="the process died" if event.died else None)
     draft.progress.deaths += event.died
+    known = {Run(one.slot, one.work, one.number) for one in event.kept if isinstance(one, Ended)} | event.alive
     lingering = {attempt.slot for attempt in event.alive if isinstance(attempt, Run)}
     for index, slot in enumerate(draft.progress.slots):
         if slot.lingers is not None and index not in lingering:
             draft.slot(index).lingers = None
-        if slot.running and slot.work is not None and Run(index, slot.work, slot.sent[slot.work]) not in event.alive:
+        if slot.running and slot.work is not None and Run(index, slot.work, slot.sent[slot.work]) not in known:
             draft.note("INTERRUPTED", index, slot.sent[slot.work])
             _cut_off(draft, index, slot.work)
     if draft.progress.deaths >= DEATHS_PARKED and draft.progress.park is None:

@@ -173,7 +173,7 @@ def _make(
     repeatable: bool = True,
     name: str | None = None,
 ) -> Step[..., Any]:
-    if not callable(action) or inspect.isclass(action):
+    if inspect.isclass(action) or not callable(action):
         msg = f"@step needs a function, not {action!r}: put it above a `def` or an `async def`"
         raise DefinitionError(msg)
     if name is None:

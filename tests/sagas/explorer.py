@@ -22,11 +22,11 @@ from atone.sagas.events import (
     Late,
     Probed,
     Refused,
-    Returned,
+    Run,
     Unknown,
     Verb,
 )
-from atone.sagas.progress import Progress, Slot, Work
+from atone.sagas.progress import Failure, Progress, Slot, Work
 from atone.sagas.receive import Receive
 from atone.sagas.saga import Saga
 from atone.sagas.standing import expected, phase, wake_at
@@ -38,12 +38,6 @@ from tests.sagas.shapes import DONE, DOUBT, ERROR
 GRACE = 1.0
 #: So late that every timer has fired.
 LATER = 1000.0
-
-_ENDS: dict[Work, tuple[Returned | Refused | Unknown | Probed, ...]] = {
-    Work.ACTION: (DONE, Refused(ERROR), DOUBT, Unknown(ERROR, lingers=GRACE)),
-    Work.PROBE: (DONE, *(Probed(finding) for finding in Finding), Unknown(ERROR, lingers=GRACE)),
-    Work.COMPENSATION: (DONE, Refused(ERROR), DOUBT, Unknown(ERROR, lingers=GRACE)),
-}
 
 Key = tuple[Any, ...]
 
@@ -85,7 +79,7 @@ def explore(saga: Saga[Any]) -> Graph:
         world = todo.popleft()
         for event, now in happenings(world):
             leaves = (False, True) if isinstance(event, (Begin, Ended, Control)) else (False,)
-            for verdict, draining in product((True, False, ERROR) if _may_ask(world) else (True,), leaves):
+            for verdict, draining in product(_verdicts(world), leaves):
                 after, _ = follow(_dying(world, event), event, now, verdict=verdict, draining=draining)
                 after = from_now_on(after, now)
                 key = _key(after)
@@ -110,30 +104,37 @@ def happenings(world: World) -> Iterator[tuple[Event, float]]:
     if wake is not None:
         yield Due(), wake
         yield Due(), LATER
+    yield Resumed(died=True), 0.0
     for now in (0.0, LATER):
         yield Resumed(), now
-        for run in world.running:
-            for how in _ENDS[run.work]:
-                if isinstance(how, Unknown) and how.lingers is not None:
-                    how = evolve(how, lingers=now + GRACE)
-                yield Ended(run.slot, run.work, run.number, how), now
-    yield Resumed(died=True), 0.0
+        yield from ((end, now) for run in world.running for end in _ends(run, now))
     for index, slot in enumerate(progress.slots):
-        for work in (Work.ACTION, Work.COMPENSATION):
-            if slot.lingers is not None and slot.sent[work]:
-                yield Late(index, work, slot.sent[work]), 0.0
+        works = [work for work in (Work.ACTION, Work.COMPENSATION) if slot.lingers is not None and slot.sent[work]]
+        yield from ((Late(index, work, slot.sent[work]), 0.0) for work in works)
     receive = expected(world.saga, progress)
-    for type_ in receive.types if receive is not None else ():
-        yield Arrived(7, type_.__name__, b"{}"), 0.0
+    if receive is not None:
+        yield from ((Arrived(7, type_.__name__, b"{}"), 0.0) for type_ in receive.types)
 
 
-def _may_ask(world: World) -> bool:
-    """Whether the planner may have a question of its own."""
+def _ends(run: Run, now: float) -> Iterator[Ended]:
+    """Every way in which an attempt can end."""
+    match run.work:
+        case Work.PROBE:
+            yield from (Ended(run.slot, run.work, run.number, Probed(finding)) for finding in Finding)
+        case Work.ACTION | Work.COMPENSATION:
+            yield Ended(run.slot, run.work, run.number, Refused(ERROR))
+            yield Ended(run.slot, run.work, run.number, DOUBT)
+    yield Ended(run.slot, run.work, run.number, DONE)
+    yield Ended(run.slot, run.work, run.number, Unknown(ERROR, lingers=now + GRACE))
+
+
+def _verdicts(world: World) -> tuple[bool | Failure, ...]:
+    """What may be answered to the planner's own question, if it may have one."""
     slots = zip(world.saga.slots, world.progress.slots, strict=True)
-    return any(
-        isinstance(slot, Receive) and slot.when is not None and one.status is StepStatus.PENDING
-        for slot, one in slots
+    asks = any(
+        isinstance(slot, Receive) and slot.when is not None and one.status is StepStatus.PENDING for slot, one in slots
     )
+    return (True, False, ERROR) if asks else (True,)
 
 
 def _is_kind(world: World, event: Event) -> bool:

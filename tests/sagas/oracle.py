@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from atone import CancelAnswer, CauseKind, Status, StepStatus, VerbAnswer
 from atone.actors import Due, Moment, Resumed
+from atone.sagas.draft import Plan
 from atone.sagas.events import (
     Control,
     Ended,
@@ -25,7 +26,7 @@ from atone.sagas.events import (
     Unknown,
     Verb,
 )
-from atone.sagas.plan import Plan, plan
+from atone.sagas.plan import plan
 from atone.sagas.progress import Failure, Progress, Slot, Work
 from atone.sagas.receive import Receive
 from atone.sagas.saga import Saga
@@ -58,9 +59,7 @@ class World:
         """The attempts under way."""
         slots = self.progress.slots
         return [
-            Run(i, one.work, one.sent[one.work])
-            for i, one in enumerate(slots)
-            if one.running and one.work is not None
+            Run(i, one.work, one.sent[one.work]) for i, one in enumerate(slots) if one.running and one.work is not None
         ]
 
     @property
@@ -165,9 +164,7 @@ def _booked(world: World, event: Event, decided: Plan) -> tuple[int, ...]:
             ledger[slot] = PAID if undoing else OWED if happened else CLEAR
         case _:
             pass
-    return tuple(
-        entry if not _without_effect(world.saga, index) else CLEAR for index, entry in enumerate(ledger)
-    )
+    return tuple(entry if not _without_effect(world.saga, index) else CLEAR for index, entry in enumerate(ledger))
 
 
 def _entry(entry: int, work: Work, how: object) -> int:
@@ -209,9 +206,7 @@ def _check_intents(world: World, after: World, decided: Plan, moment: Moment) ->
     """S1: what is asked for is exactly what is newly committed as under way, under rising numbers."""
     runs = [one for one in decided.commands if isinstance(one, Run)]
     assert len(runs) == len(decided.commands)
-    assert set(runs) == set(after.running) - set(world.running), (
-        "an intent without its commit, or the reverse"
-    )
+    assert set(runs) == set(after.running) - set(world.running), "an intent without its commit, or the reverse"
     idle = world.progress.final or after.progress.held or moment.draining
     assert not (runs and idle), "an order that is held, over or left alone began something"
     for run in runs:
@@ -280,7 +275,7 @@ def _check_answers(world: World, after: World, event: Control, decided: Plan, wo
     if world.progress.final is not None:
         assert answer == VerbAnswer.ALREADY_FINISHED
     elif event.verb is not Verb.CANCEL:
-        assert answer in VerbAnswer
+        assert answer in set(VerbAnswer)
     elif world.progress.reason is not None:
         assert answer == CancelAnswer.ALREADY_CANCELLING
     elif too_late(world.saga, world.progress):

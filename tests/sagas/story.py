@@ -6,8 +6,8 @@ from attrs import define, field
 
 from atone import Saga, StepStatus
 from atone.actors import Begin
+from atone.sagas.draft import Plan
 from atone.sagas.events import Control, Ended, Event, Run, Verb
-from atone.sagas.plan import Plan
 from atone.sagas.progress import Work
 from tests.sagas.oracle import World, follow, opening
 from tests.sagas.shapes import DONE, Order

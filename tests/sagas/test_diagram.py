@@ -23,17 +23,44 @@ def test_a_saga_is_drawn_with_its_zones_and_its_way_back() -> None:
         plain("mail"),
     )
 
-    assert picture == """\
+    assert (
+        picture.splitlines()
+        == """\
 flowchart TD
     start([start])
     subgraph compensatable
         n0["reserve"]
         n1["check"]
+        n2{{"verdict"}}
+        n3["charge"]
+    end
+    subgraph pivot
+        n4[["ship"]]
+    end
+    subgraph retriable
+        n5["mail"]
+    end
     start --> n0
     start --> n1
-        n2{{"verdict"}}
     n0 --> n2
-"""
+    n1 --> n2
+    n2 --> n3
+    n3 --> n4
+    n4 --> n5
+    n5 --> completed([COMPLETED])
+    subgraph rollback
+        u0["undo reserve"]
+        u3["undo charge"]
+    end
+    n0 -. fails .-> u0
+    n3 -. fails .-> u3
+    u3 -.-> u0
+    u0 -.-> compensated([COMPENSATED])
+    n1 -. turns back .-> u0
+    n2 -. turns back .-> u0
+    n4 -. turns back .-> u3
+""".splitlines()
+    )
 
 
 @pytest.mark.parametrize(

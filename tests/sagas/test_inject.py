@@ -133,7 +133,7 @@ def test_only_earlier_places_give_values() -> None:
 
 def test_a_message_that_may_not_be_wanted_may_be_absent() -> None:
     """`when` makes it so; the parameter has to say that it knows."""
-    maybe = receive(Approve, when=lambda order: True)
+    maybe = receive(Approve, when=lambda _: True)
 
     refused([maybe, needing(approve=Approve)], r"'approve' for a value that may be absent: annotate it with `\| None`")
     assert {"approve": None} == arguments([maybe, needing(approve=Approve | None)], {})
@@ -223,7 +223,9 @@ def test_a_parameter_that_has_no_name_is_refused() -> None:
 
 def test_an_annotation_that_cannot_be_resolved_is_refused() -> None:
     """The error names the function and the missing name."""
-    refused([needing(order="Nowhere")], "step 'last' has an annotation that cannot be resolved.*Nowhere.*import or define")
+    refused(
+        [needing(order="Nowhere")], "step 'last' has an annotation that cannot be resolved.*Nowhere.*import or define"
+    )
 
 
 def test_a_string_annotation_is_resolved() -> None:
@@ -270,7 +272,9 @@ def test_a_mapping_says_which_object_is_which() -> None:
 )
 def test_a_service_is_provided_exactly_once(provided: Any, words: str) -> None:
     """The error names the step, the parameter, the type and both remedies."""
-    with pytest.raises(ServiceMissing, match=f"step 'last' needs a Payments for its parameter 'p', and {words}.*provide="):
+    with pytest.raises(
+        ServiceMissing, match=f"step 'last' needs a Payments for its parameter 'p', and {words}.*provide="
+    ):
         services(provided, p=Payments)
 
 
@@ -289,13 +293,19 @@ def test_a_protocol_is_a_service_even_if_a_result_has_its_methods() -> None:
 
 def test_a_service_is_always_there() -> None:
     """A parameter that may be `None` or of two types asks for a value, and there is none."""
-    refused([needing(p=Payments | None)], "'p', and nothing before it gives such a value: annotate it with the saga's input")
+    refused(
+        [needing(p=Payments | None)], "'p', and nothing before it gives such a value: annotate it with the saga's input"
+    )
     refused([needing(p=Payments | Van)], "nothing before it gives such a value")
 
 
 def test_what_a_step_cannot_do_without_is_known() -> None:
     """So that nobody skips it."""
-    saga = Saga("s", input=Order, steps=[plain("ship", pivot=True), giving("a", Label), giving("b", Receipt), needing(l=Label, r=Receipt | None)])
+    saga = Saga(
+        "s",
+        input=Order,
+        steps=[plain("ship", pivot=True), giving("a", Label), giving("b", Receipt), needing(l=Label, r=Receipt | None)],
+    )
 
     assert FromSlot(1, optional=False) == _source(saga, "l")
     assert [False, True] == [saga.skippable(1), saga.skippable(2)]

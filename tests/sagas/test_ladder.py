@@ -67,7 +67,9 @@ def test_never_will_happen_is_the_only_answer_that_clears_the_debt() -> None:
     assert story.world.status is Status.COMPENSATED
 
 
-@pytest.mark.parametrize("how", [Probed(Finding.STILL_UNKNOWN), Probed(Finding.STILL_UNKNOWN, ERROR), DOUBT, Refused(ERROR)])
+@pytest.mark.parametrize(
+    "how", [Probed(Finding.STILL_UNKNOWN), Probed(Finding.STILL_UNKNOWN, ERROR), DOUBT, Refused(ERROR)]
+)
 def test_a_probe_that_does_not_know_is_asked_again_under_its_own_policy(how: Any) -> None:
     """Raising and hanging mean the same; when its tries are used up, the next rung is taken."""
     story = tell(compensatable("a", probe=True, attempts=2))

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from atone import CauseKind, ParkReason, Saga, Status, StepStatus, parallel, receive
-from atone.actors import Begin, Due, Resumed
-from atone.sagas.events import Arrived, Control, Ended, Event, Finding, Late, Probed, Refused, Run, Unknown, Verb
-from atone.sagas.plan import Plan
+from atone import CauseKind, ParkReason, Status, StepStatus, parallel, receive
+from atone.actors import Due, Resumed
+from atone.sagas.events import Arrived, Control, Ended, Finding, Late, Probed, Refused, Run, Unknown, Verb
 from atone.sagas.progress import Failure, Work
 from atone.sagas.standing import expected, wake_at
 from tests.sagas.shapes import DONE, DOUBT, ERROR, Approve, Decline, compensatable, plain
@@ -259,7 +258,9 @@ def test_a_timeout_counts_only_if_no_message_came() -> None:
     assert story.world.progress.reason.kind is CauseKind.DEADLINE
 
 
-@pytest.mark.parametrize(("verdict", "status"), [(True, Status.WAITING), (False, Status.RUNNING), (ERROR, Status.PARKED)])
+@pytest.mark.parametrize(
+    ("verdict", "status"), [(True, Status.WAITING), (False, Status.RUNNING), (ERROR, Status.PARKED)]
+)
 def test_a_message_may_not_be_wanted(verdict: bool | Failure, status: Status) -> None:
     """`when` decides whether to wait; if it raises, the order is parked."""
     story = tell(compensatable("a"), approval(when=lambda _: True), compensatable("b"))

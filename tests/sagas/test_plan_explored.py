@@ -20,21 +20,21 @@ def line() -> Saga[Order]:
 
 
 def group() -> Saga[Order]:
-    """Two steps at the same time, one with a probe, and a pivot that must not be repeated."""
+    """Two steps at the same time, one with a probe, and a pivot."""
     both = parallel(compensatable("a"), compensatable("b", probe=True, attempts=1))
-    return Saga("group", input=Order, steps=[both, plain("ship", pivot=True, probe=True, repeatable=False)])
+    return Saga("group", input=Order, steps=[both, plain("ship", pivot=True, attempts=1)])
 
 
 def letters() -> Saga[Order]:
     """Messages before and after the pivot; the first may be declined, come too late, or not be wanted."""
-    first = receive(Approve | Decline, decline=Decline, timeout=WAIT, when=lambda order: True)
-    ship = plain("ship", attempts=1, pivot=True)
+    first = receive(Approve | Decline, decline=Decline, timeout=WAIT, when=lambda _: True)
+    ship = plain("ship", pivot=True, probe=True, repeatable=False)
     return Saga("letters", input=Order, steps=[first, compensatable("a", attempts=1), ship, receive(Approve)])
 
 
 def rare() -> Saga[Order]:
     """What must not be repeated, before, at and after the pivot, a look without effect, and a group to finish."""
-    steps = [
+    steps: list[Any] = [
         compensatable("a", repeatable=False, probe=True),
         plain("look", read_only=True),
         plain("ship", pivot=True, repeatable=False),
@@ -45,7 +45,11 @@ def rare() -> Saga[Order]:
 
 def endless() -> Saga[Order]:
     """No pivot: it can turn back until its end."""
-    steps = [compensatable("a", attempts=1, repeatable=False), receive(Approve, timeout=WAIT), compensatable("b")]
+    steps: list[Any] = [
+        compensatable("a", attempts=1, repeatable=False),
+        receive(Approve, timeout=WAIT),
+        compensatable("b"),
+    ]
     return Saga("endless", input=Order, steps=steps)
 
 

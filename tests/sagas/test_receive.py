@@ -48,12 +48,12 @@ def test_two_types_of_one_name_are_refused() -> None:
     """They could not be told apart on disk."""
     other = type("Approve", (), {})
 
-    with pytest.raises(DefinitionError, match="two types of one name.*rename one"):
+    with pytest.raises(DefinitionError, match=r"two types of one name.*rename one"):
         receive(Approve | other)
 
 
 @pytest.mark.parametrize("timeout", [timedelta(0), timedelta(seconds=-1)])
 def test_a_timeout_is_above_zero(timeout: timedelta) -> None:
     """A wait that is over before it begins is a mistake."""
-    with pytest.raises(DefinitionError, match="timeout.*above zero"):
+    with pytest.raises(DefinitionError, match=r"timeout.*above zero"):
         receive(Approve, timeout=timeout)

@@ -92,15 +92,15 @@ def test_a_step_has_one_compensation_and_one_probe() -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 def test_a_timeout_is_above_zero(timeout: float) -> None:
     """Of the action as well as of its compensation and its probe."""
-    with pytest.raises(DefinitionError, match="timeout of .* above zero"):
+    with pytest.raises(DefinitionError, match=r"timeout of .* above zero"):
         plain("a", timeout=timeout)
-    with pytest.raises(DefinitionError, match="timeout of .* above zero"):
+    with pytest.raises(DefinitionError, match=r"timeout of .* above zero"):
         plain("a").compensation(timeout=timeout, retry=Retry())(lambda: None)
 
 
 def test_a_pivot_has_an_effect() -> None:
     """Read-only and pivot exclude each other."""
-    with pytest.raises(DefinitionError, match="'a' is both the pivot and read-only.*drop one"):
+    with pytest.raises(DefinitionError, match=r"'a' is both the pivot and read-only.*drop one"):
         plain("a", pivot=True, read_only=True)
 
 

@@ -7,7 +7,19 @@ from typing import Any, Protocol
 
 from attrs import define, field, frozen, make_class
 
-from atone import DidNotHappen, Happened, NeverWillHappen, Probe, Retry, Saga, Step, StepContext, StillUnknown, step
+from atone import (
+    DidNotHappen,
+    Happened,
+    NeverWillHappen,
+    PermanentError,
+    Probe,
+    Retry,
+    Saga,
+    Step,
+    StepContext,
+    StillUnknown,
+    step,
+)
 
 
 @frozen
@@ -40,6 +52,7 @@ class World:
 
     log: list[str] = field(factory=list)  #: "reserve#1" for a call, with its attempt
     script: dict[str, list[Answer]] = field(factory=lambda: defaultdict(list))
+    refuses: set[str] = field(factory=set)  #: functions that say no whenever they are called
     contexts: list[tuple[str, StepContext]] = field(factory=list)
     given: list[tuple[str, object]] = field(factory=list)  #: what each compensation got for its result
     applied: list[str] = field(factory=list)  #: action keys with an effect that stands
@@ -51,6 +64,11 @@ class World:
         """How often a function was called."""
         return sum(line.partition("#")[0] == name for line in self.log)
 
+    def will_refuse(self, name: str) -> bool:
+        """Whether the next call certainly has no effect."""
+        script = self.script[name]
+        return name in self.refuses or bool(script and isinstance(script[0], PermanentError))
+
     async def called(self, name: str, ctx: StepContext) -> object:
         """Note a call, and answer it by the script."""
         self.log.append(f"{name}#{ctx.attempt}")
@@ -58,6 +76,7 @@ class World:
         for look in self.on_call:
             look(name, ctx)
         answer = self.script[name].pop(0) if self.script[name] else None
+        answer = PermanentError("refused") if name in self.refuses else answer
         self.running.append(name)
         try:
             if isinstance(answer, asyncio.Event):
@@ -80,7 +99,8 @@ class Line:
     async def act(self, name: str, ctx: StepContext) -> object:
         """Have an effect, once per key, unless its key was compensated. Scripts come after the effect."""
         await self._connected()
-        if ctx.key not in self.world.closed and ctx.key not in self.world.applied:
+        known = ctx.key in self.world.closed or ctx.key in self.world.applied
+        if not known and not self.world.will_refuse(name):
             self.world.applied.append(ctx.key)
         result = await self.world.called(name, ctx)
         await self._connected()
