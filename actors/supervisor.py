@@ -245,9 +245,12 @@ class Supervisor(Generic[S]):
                 await self._load_page()
 
     async def _load_page(self) -> None:
-        keys = list(self._wanted)[: self.limits.page]
-        for key in keys:
+        page = list(self._wanted)[: self.limits.page]
+        for key in page:
             del self._wanted[key]
+            if key in self.actors:
+                self.unseen(self.actors[key])
+        keys = [key for key in page if key not in self.actors]  # nobody else brings them in while they are read
         try:
             records = await self.store.load(keys)
         except StoreError as error:
@@ -365,10 +368,6 @@ class Supervisor(Generic[S]):
     def _admit(self, record: Record) -> None:
         """Make an actor of what was read."""
         if record.id in self._creating:
-            return
-        live = self.actors.get(record.key)
-        if live is not None:
-            self.unseen(live)
             return
         if record.snapshot.phase is Phase.FINAL or self._stopping or not self.behaviour.handles(record):
             self._kept.pop(record.key, None)

@@ -1,4 +1,8 @@
-"""Durable sagas inside an ordinary asyncio service, with no server to run."""
+"""Durable sagas inside an ordinary asyncio service, with no server to run.
+
+Pair actions with compensations by `@step`, list them in a `Saga`, and open a `Coordinator` on a `SqliteStore`.
+Every name here is public; whatever is not here may change with any release.
+"""
 
 from .sagas import (
     DID_NOT_HAPPEN,

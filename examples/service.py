@@ -176,7 +176,7 @@ async def read(id: str, orders: Orders) -> dict[str, Any]:
 
 
 @app.get("/orders/{id}/history")
-async def history(id: str, orders: Orders, after: int = 0) -> list[dict[str, Any]]:
+async def history(id: str, orders: Orders, after: int = -1) -> list[dict[str, Any]]:
     """Say how it got there."""
     names = ("revision", "at", "event", "source", "target", "step", "attempt", "error", "note")
     return [{name: getattr(line, name) for name in names} async for line in orders.order(id).history(after)]

@@ -17,6 +17,7 @@ from cattrs import Converter
 from ..actors import Actor, Limits, Runtime, SystemRuntime
 from ..storage import (
     Codec,
+    Count,
     Create,
     Created,
     Entry,
@@ -234,18 +235,23 @@ class Coordinator:
     ) -> Query:
         kind = saga.name if isinstance(saga, Saga) else saga
         before = None if older_than is None else self._access.runtime.now() - older_than.total_seconds()
-        if status is not None and Status.PARKED in status:
+        if status is not None and Status.PARKED in status and await self._strangers():
             status = None  # an order without its definition is parked in this process, whatever its row says
         return Query(None if status is None else tuple(sorted(status)), kind, before)
 
     async def _report_strangers(self) -> None:
         """Say how many live orders have no definition here: nobody should learn that from a customer."""
-        for count in await self._access.store.count(Query()):
-            if count.phase is not Phase.FINAL and self._access.registry.find(count.definition) is None:
-                logger.warning(
-                    "%d live orders of saga %r version %d have no definition here, and wait for one",
-                    count.number, count.definition.kind, count.definition.version,
-                )  # fmt: skip
+        for count in await self._strangers():
+            logger.warning(
+                "%d live orders of saga %r version %d have no definition here, and wait for one",
+                count.number, count.definition.kind, count.definition.version,
+            )  # fmt: skip
+
+    async def _strangers(self) -> list[Count]:
+        """Live orders whose definition is not registered here."""
+        registry = self._access.registry
+        counts = await self._access.store.count(Query())
+        return [one for one in counts if one.phase is not Phase.FINAL and registry.find(one.definition) is None]
 
 
 def _statuses(status: Status | Collection[Status] | None) -> frozenset[Status] | None:

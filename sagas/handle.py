@@ -69,11 +69,11 @@ class Handle:
         async with asyncio.timeout(timeout):
             return await self._access.outcome(self.id)
 
-    def history(self, after: int = 0) -> AsyncIterator[Transition]:
+    def history(self, after: int = -1) -> AsyncIterator[Transition]:
         """What happened so far, above a revision. Raises `OrderNotFound` or `AlreadyFinished`."""
         return self._access.history(self.id, after)
 
-    def watch(self, after: int = 0) -> AsyncIterator[Transition]:
+    def watch(self, after: int = -1) -> AsyncIterator[Transition]:
         """What happened above a revision, then what happens, until the order has ended."""
         return self._access.watch(self.id, after)
 

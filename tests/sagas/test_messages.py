@@ -239,12 +239,15 @@ async def test_order_of_acceptance_holds_over_processes() -> None:
     async def look(first: Approve, second: Approve) -> None:
         given.extend([first.by, second.by])
 
-    saga = line_of(receive(Approve, name="first"), receive(Approve, name="second"), look)
-    async with Life([saga], World()) as life, life.beside(host=False) as script:
+    world, gate = World(), asyncio.Event()
+    world.script["reserve"] = [gate]
+    saga = line_of(effect("reserve"), receive(Approve, name="first"), receive(Approve, name="second"), look)
+    async with Life([saga], world) as life, life.beside(host=False) as script:
         handle = await life.start()
         await settle()
         await script.coordinator.order("1").send(Approve("alice"))
         await handle.send(Approve("bob"))
+        gate.set()
         await life.outcome()
     assert given == ["alice", "bob"]
 

@@ -1,0 +1,139 @@
+"""A disk that fails: what is unknown is read again, and nothing is done on a guess."""
+
+import asyncio
+
+import pytest
+
+from atone import CancelAnswer, Status, StoreUnavailable
+from tests.manual_runtime import settle
+from tests.sagas.harness import Life, When
+from tests.sagas.world import World, shop
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("refuses", [None, "charge"])
+async def test_an_unknown_commit_anywhere_ends_consistently(when: When, refuses: str | None) -> None:
+    """Whether it was done or not: memory is dropped, the store reopened, the order read again."""
+    for commit in range(1, 12):
+        world = World(refuses={refuses} if refuses else set())
+        async with Life([shop()], world) as life:
+            life.store.fail_at = (commit, when)
+            try:
+                await life.start()
+            except StoreUnavailable:
+                await life.clock.advance(2)
+                await life.start()
+            outcome = await life.outcome()
+            assert life.coordinator.hosting
+        assert outcome.status is (Status.COMPENSATED if refuses else Status.COMPLETED), commit
+        assert len(world.applied) == (0 if refuses else 4), commit
+
+
+async def test_a_result_that_came_while_the_store_was_sick_is_kept() -> None:
+    """It is offered to the order when that is read again: the charge is not repeated."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+        life.store.broken = True
+        with pytest.raises(StoreUnavailable):
+            await life.start("2")
+        gate.set()
+        await life.clock.advance(3)
+        assert world.log == ["reserve#1", "charge#1"], "while the store is sick no action starts"
+        life.store.broken = False
+        assert (await life.outcome()).status is Status.COMPLETED
+    assert world.count("charge") == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_the_result_whose_own_commit_failed_is_kept(when: When) -> None:
+    """Whether it is on disk or not, the action is not repeated."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+        life.store.fail_at = (life.store.writes + 1, when)
+        gate.set()
+        assert (await life.outcome()).status is Status.COMPLETED
+    assert world.log == ["reserve#1", "charge#1", "ship#1", "confirm#1"]
+
+
+async def test_an_attempt_under_way_lives_through_the_trouble() -> None:
+    """It is neither cut off nor repeated: its result is awaited."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+        life.store.fail_at = (life.store.writes + 1, "before")
+        with pytest.raises(StoreUnavailable):
+            await life.start("2")
+        await life.clock.advance(3)
+        assert world.running == ["charge"]
+        gate.set()
+        assert (await life.outcome()).status is Status.COMPLETED
+    assert world.count("charge") == 1
+
+
+async def test_no_action_starts_while_the_store_is_sick() -> None:
+    """Not for orders on disk either, and callers are told."""
+    world = World()
+    async with Life([shop()], world, options={"host": False}) as script:
+        await script.start("1")
+    async with Life([shop()], world, script.disk, script.clock) as life:
+        life.store.broken = life.store.sick = True
+        await life.clock.advance(30)
+        assert world.log == []
+        for call in (life.start("2"), life.coordinator.order("1").cancel("no", by="bob")):
+            with pytest.raises(StoreUnavailable):
+                await call
+        life.store.broken = False
+        assert (await life.outcome()).status is Status.COMPLETED, "it recovers by itself"
+
+
+async def test_a_request_of_unknown_fate_may_be_repeated_with_its_id() -> None:
+    """It was accepted although nobody could say so."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        handle = await life.start()
+        await settle()
+        life.store.fail_at = (life.store.writes + 1, "after")
+        with pytest.raises(StoreUnavailable):
+            await handle.cancel("no", by="bob", id="c-1")
+        await life.clock.advance(3)
+        assert await handle.cancel("no", by="bob", id="c-1") is CancelAnswer.ACCEPTED
+        gate.set()
+        assert (await life.outcome()).status is Status.COMPENSATED
+
+
+async def test_many_orders_live_through_an_unknown_commit() -> None:
+    """Each is read again, and none is done twice."""
+    world = World()
+    async with Life([shop()], world) as life:
+        life.store.fail_at = (25, "after")
+        starting = [asyncio.ensure_future(life.start(str(number))) for number in range(10)]
+        await asyncio.gather(*starting, return_exceptions=True)
+        await life.clock.advance(3)
+        for number in range(10):
+            await life.start(str(number))
+            assert (await life.outcome(str(number))).status is Status.COMPLETED
+    assert len(world.applied) == 40
+
+
+async def test_trouble_while_leaving_costs_nothing() -> None:
+    """The next process goes on from what is on disk."""
+    world = World()
+    world.script["charge"] = [asyncio.Event()]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+        life.store.broken = life.store.sick = True
+    async with life.successor() as heir:
+        assert (await heir.outcome()).status is Status.COMPLETED
+    assert len(world.applied) == 4
