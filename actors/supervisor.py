@@ -72,6 +72,7 @@ class Supervisor(Generic[S]):
     died: int | None  #: the epoch of an owner before this one that died
     quarantined: str  #: the status of an actor that was stopped
     on_commit: Callable[[Actor[S], Turn[S]], None]
+    look_again: Callable[[], None]  #: told when an actor may have ended without this process having seen it
     may_act: Callable[[], bool]
     limits: Limits = field(factory=Limits)
     actors: dict[int, Actor[S]] = field(factory=dict)
@@ -305,6 +306,7 @@ class Supervisor(Generic[S]):
             for key in list(self._kept):
                 self.wake(key)
             self._wake.set()
+            self.look_again()
 
     # ── inside ──
 
@@ -371,6 +373,7 @@ class Supervisor(Generic[S]):
             return
         if record.snapshot.phase is Phase.FINAL or self._stopping or not self.behaviour.handles(record):
             self._kept.pop(record.key, None)
+            self.look_again()
             return
         try:
             state = self.behaviour.decode(record)

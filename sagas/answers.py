@@ -20,7 +20,7 @@ class CancelAnswer(StrEnum):
 
     ACCEPTED = "ACCEPTED"  #: no further step will begin, and everything done is undone
     ALREADY_CANCELLING = "ALREADY_CANCELLING"  #: the order is being undone already
-    TOO_LATE = "TOO_LATE"  #: the pivot was begun; the order goes on
+    TOO_LATE = "TOO_LATE"  #: the pivot was begun; the request changes nothing any more
     ALREADY_FINISHED = "ALREADY_FINISHED"
     NOT_FOUND = "NOT_FOUND"
 

@@ -137,6 +137,7 @@ class Engine:
             died=lease.died,
             quarantined=Status.PARKED,
             on_commit=self._publish,
+            look_again=access.feed.publish_all,
             may_act=self._ownership.fresh,
             limits=self.limits,
         )

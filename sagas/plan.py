@@ -190,6 +190,7 @@ def _arrived(draft: Draft, event: Arrived) -> None:
     assert isinstance(receive, Receive)
     slot = draft.idle(index, StepStatus.SUCCEEDED)
     slot.result, slot.kind = event.body, event.kind
+    draft.guarded = True  # one that was accepted earlier, by another process, comes first
     draft.answers.append((event.seq, "CONSUMED"))
     draft.note("RECEIVED", index, remark=event.kind)
     if event.kind in receive.declines:

@@ -110,6 +110,9 @@ def order_status(record: Record, registry: Registry, codec: Codec) -> OrderStatu
             progress = snapshot.restore(record, len(saga.slots))
             cause, park = _cause(codec, saga, progress), progress.park
             steps = {slot.name: one.status for slot, one in zip(saga.slots, progress.slots, strict=True)}
+            if record.quarantine is not None:  # its state may be sound, and a value in it not
+                codec.decode(record.input, saga.input)
+                values(codec, saga, progress)
         except Undecodable as error:
             park = Park(0, ParkReason.SNAPSHOT, None, str(error))
     elif not status.final:

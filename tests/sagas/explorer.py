@@ -38,6 +38,8 @@ from tests.sagas.shapes import DONE, DOUBT, ERROR
 GRACE = 1.0
 #: So late that every timer has fired.
 LATER = 1000.0
+#: More states than any saga here has.
+LIMIT = 10_000
 
 Key = tuple[Any, ...]
 
@@ -87,6 +89,7 @@ def explore(saga: Saga[Any]) -> Graph:
                 if key not in graph.worlds:
                     graph.worlds[key] = after
                     todo.append(after)
+        assert len(graph.worlds) < LIMIT, "the states of an order do not come to an end"
     return graph
 
 

@@ -78,8 +78,8 @@ class Faulty(Store):
         """Become well, unless the trouble lasts."""
         if self.broken:
             raise self.trouble()
-        await super().recover()  # type: ignore[safe-super]
         self.sick = False
+        await super().recover()  # type: ignore[safe-super]
 
 
 class FaultyMemory(Faulty, MemoryStore):
@@ -155,9 +155,13 @@ class Life:
         return await self.coordinator.start(self.sagas[0], order or Order(), id=id)
 
     async def outcome(self, id: str = "1") -> Any:
-        """Let time pass until the order has ended."""
-        waiting = asyncio.ensure_future(self.coordinator.order(id).outcome())
-        await self.clock.advance_until(waiting.done)
+        """Let time pass until the order has ended, asking again where the store is in trouble."""
+        for _ in range(20):
+            waiting = asyncio.ensure_future(self.coordinator.order(id).outcome())
+            await self.clock.advance_until(waiting.done)
+            if not isinstance(waiting.exception(), StoreUnavailable):
+                break
+            await self.clock.advance(1)
         return waiting.result()
 
     async def run(self, id: str = "1", order: object = None) -> Any:

@@ -33,8 +33,9 @@ from atone.sagas.saga import Saga
 from atone.sagas.standing import expected, phase, status, too_late, wake_at
 from atone.storage import Phase
 
-#: What the ledger says of a slot: nothing may have happened; it may have, and is owed; its undoing was acknowledged.
-CLEAR, OWED, PAID = range(3)
+#: What the ledger says of a slot: nothing may have happened; it may have, and is owed; its undoing was acknowledged;
+#: or an operator took it on himself that it is not undone.
+CLEAR, OWED, PAID, WAIVED = range(4)
 
 
 @frozen
@@ -156,6 +157,10 @@ def _booked(world: World, event: Event, decided: Plan) -> tuple[int, ...]:
             for run in running:
                 if run not in alive and run.work is Work.ACTION:
                     ledger[run.slot] = OWED
+        case Control(Verb.SKIP) if _accepted(decided) and OWED in ledger and world.progress.reason is not None:
+            park = world.progress.park
+            assert park is not None
+            ledger[[one.name for one in world.saga.slots].index(str(park.step))] = WAIVED
         case Control(Verb.RESOLVE, happened=happened) if _accepted(decided):
             park = world.progress.park
             assert park is not None
@@ -235,9 +240,7 @@ def _check_unwinding(after: World, decided: Plan) -> None:
     for run in undoing:
         assert after.running == [run], "a compensation beside other work"
         assert after.ledger[run.slot] == OWED, "a compensation of what is not owed"
-        for later in range(run.slot + 1, len(after.ledger)):
-            skipped = after.progress.slots[later].status is StepStatus.SKIPPED
-            assert after.ledger[later] != OWED or skipped, "a compensation before that of a later step"
+        assert OWED not in after.ledger[run.slot + 1 :], "a compensation before that of a later step"
 
 
 def _check_ends(world: World, after: World, decided: Plan) -> None:
@@ -252,7 +255,7 @@ def _check_ends(world: World, after: World, decided: Plan) -> None:
     assert decided.guarded, "an end that messages could slip past"
     match after.progress.final:
         case Status.COMPENSATED:
-            assert OWED not in after.ledger, "something that may have happened was forgotten"
+            assert not {OWED, WAIVED} & {*after.ledger}, "something that may have happened was forgotten"
             assert after.progress.reason is not None
         case Status.COMPLETED:
             assert all(one.status in {StepStatus.SUCCEEDED, StepStatus.SKIPPED} for one in slots)

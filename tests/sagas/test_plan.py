@@ -7,7 +7,7 @@ import pytest
 
 from atone import CauseKind, ParkReason, Status, StepStatus, parallel, receive
 from atone.actors import Due, Resumed
-from atone.sagas.events import Arrived, Control, Ended, Finding, Late, Probed, Refused, Run, Unknown, Verb
+from atone.sagas.events import Arrived, Control, Ended, Event, Finding, Late, Probed, Refused, Run, Unknown, Verb
 from atone.sagas.progress import Failure, Work
 from atone.sagas.standing import expected, wake_at
 from tests.sagas.shapes import DONE, DOUBT, ERROR, Approve, Decline, compensatable, plain
@@ -369,3 +369,24 @@ def test_a_suspended_order_keeps_its_times() -> None:
     assert story.world.progress.reason is None
     assert wake_at(story.saga, story.world.progress) is None
     assert [Run(0, UNDO, 1)] == story.hear(Control(Verb.RESUME, "ann", "because"), 10.0)
+
+
+def test_a_suspended_order_outlives_its_deadline() -> None:
+    """The deadline counts when the order is resumed, and not before."""
+    story = tell(compensatable("a"), compensatable("b"), deadline=timedelta(seconds=5))
+    story.ask(Verb.SUSPEND)
+
+    story.end("a", now=9.0)
+
+    assert story.world.progress.reason is None
+    assert [Run(0, UNDO, 1)] == story.hear(Control(Verb.RESUME, "ann", "because"), 10.0)
+
+
+@pytest.mark.parametrize("hold", [Control(Verb.SUSPEND, "ann", "because"), Resumed(died=True)])
+def test_a_held_order_takes_no_message(hold: Event) -> None:
+    """What comes meanwhile stays in the mailbox, and is taken when the order goes on."""
+    story = tell(receive(Approve))
+    for _ in range(10):
+        story.hear(hold)
+
+    assert expected(story.saga, story.world.progress) is None

@@ -60,7 +60,8 @@ async def test_the_result_whose_own_commit_failed_is_kept(when: When) -> None:
         life.store.fail_at = (life.store.writes + 1, when)
         gate.set()
         assert (await life.outcome()).status is Status.COMPLETED
-    assert world.log == ["reserve#1", "charge#1", "ship#1", "confirm#1"]
+    assert world.count("charge") == 1
+    assert world.count("ship") == 1, "an intent whose commit was unknown is not sent, and later sent once"
 
 
 async def test_an_attempt_under_way_lives_through_the_trouble() -> None:
