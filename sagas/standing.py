@@ -45,7 +45,8 @@ def phase(saga: Saga[Any], progress: Progress) -> Phase:
     for slot in progress.slots:
         if slot.running:
             return Phase.ACTIVE
-        scheduled = scheduled or slot.work is not None
+        forward = slot.work is not None and slot.work is not Work.COMPENSATION
+        scheduled = scheduled or (slot.work is not None and not (forward and progress.reason))
     return Phase.IDLE if scheduled or progress.held or expected(saga, progress) else Phase.ACTIVE
 
 

@@ -227,10 +227,6 @@ async def test_receives_of_one_type_consume_in_order_of_acceptance() -> None:
     assert given == ["alice", "bob"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a turn that consumes a message of the data lane is not guarded against one accepted before it elsewhere",
-)
 async def test_order_of_acceptance_holds_over_processes() -> None:
     """The host has not noticed yet what another process accepted before its own message."""
     given: list[str] = []
