@@ -58,12 +58,7 @@ def audit(ledger: Path, orders: Iterable[Order], endings: Iterable[Ending], told
         stock = list(_stock(db))
     return [
         *_lost(expected, ended, told),
-        *(
-            line
-            for id, order in expected.items()
-            if id in ended
-            for line in _order(order, ended[id], books[id])
-        ),
+        *(line for id, order in expected.items() if id in ended for line in _order(order, ended[id], books[id])),
         *_broken_words(ended, told),
         *(f"the books name order {id}, which nobody placed" for id in books.keys() - expected.keys()),
         *stock,

@@ -148,9 +148,7 @@ def _is_work(row: Row) -> bool:
     return isinstance(row, Sale) or (isinstance(row, Cancellation) and row.order_id is not None)
 
 
-async def run_campaign(
-    settings: Settings, rows: Sequence[Row], *, kills: int, on_progress: OnProgress
-) -> Findings:
+async def run_campaign(settings: Settings, rows: Sequence[Row], *, kills: int, on_progress: OnProgress) -> Findings:
     """Replay these rows of the settings' file, kill the replay that many times, and audit the end."""
     campaign = Campaign(settings, rows, on_progress)
     async with Coordinator(SqliteStore(settings.orders_db), sagas=[shop_saga], host=False) as coordinator:

@@ -146,9 +146,7 @@ def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as lines:
         heading = next(lines, "").strip()
         if heading.split(",") != COLUMNS:
-            raise NotInvoices(
-                f"{path} should begin with the line {','.join(COLUMNS)}, not with {heading[:80]!r}"
-            )
+            raise NotInvoices(f"{path} should begin with the line {','.join(COLUMNS)}, not with {heading[:80]!r}")
         yield from map(str.strip, lines)
 
 

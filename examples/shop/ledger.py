@@ -127,9 +127,7 @@ class Ledger:
     def find(self, key: str) -> Known:
         """Say what is known of a key."""
         closed = self.db.execute("select 1 from tombstone where key = ?", (key,)).fetchone() is not None
-        row = self.db.execute(
-            "select seq, kind, order_id, amount, sku from entry where key = ?", (key,)
-        ).fetchone()
+        row = self.db.execute("select seq, kind, order_id, amount, sku from entry where key = ?", (key,)).fetchone()
         if row is None:
             return Known(None, closed)
         seq, kind, order_id, amount, sku = row

@@ -26,9 +26,7 @@ class Warehouse:
         """Take the goods from the shelf."""
         return await self.wire.call(
             key,
-            lambda: self.clerk.ask(
-                lambda ledger: ledger.enter(key, Kind.RESERVE, order.id, order.quantity, order.sku)
-            ),
+            lambda: self.clerk.ask(lambda ledger: ledger.enter(key, Kind.RESERVE, order.id, order.quantity, order.sku)),
             refusal="the goods are damaged",
         )
 
@@ -58,9 +56,7 @@ class Payments:
         """Take the order's total."""
         return await self.wire.call(
             key,
-            lambda: self.clerk.ask(
-                lambda ledger: ledger.enter(key, Kind.CHARGE, order.id, order.total_pence)
-            ),
+            lambda: self.clerk.ask(lambda ledger: ledger.enter(key, Kind.CHARGE, order.id, order.total_pence)),
             refusal="the card is declined",
         )
 

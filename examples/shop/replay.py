@@ -132,9 +132,7 @@ async def replay(settings: Settings, open_rows: Iterable[int], say: Say) -> None
     ):
         await clerk.ask(_fill_the_shelves)
         participants = [each(clerk, wire) for each in (Warehouse, Payments, Carrier, Mailer)]
-        async with Coordinator(
-            SqliteStore(settings.orders_db), sagas=[shop_saga], provide=participants
-        ) as shop:
+        async with Coordinator(SqliteStore(settings.orders_db), sagas=[shop_saga], provide=participants) as shop:
             await Replay(shop, say).run((index, rows[index]) for index in open_rows)
 
 

@@ -39,9 +39,7 @@ async def reserve(order: Order, warehouse: Warehouse, ctx: StepContext) -> Reser
 
 
 @reserve.compensation(timeout=TIMEOUT, retry=STUBBORNLY)
-async def release(
-    order: Order, reservation: Reservation | None, warehouse: Warehouse, ctx: StepContext
-) -> None:
+async def release(order: Order, reservation: Reservation | None, warehouse: Warehouse, ctx: StepContext) -> None:
     """Put the goods back; safe when they were never taken."""
     await warehouse.release(order, key=ctx.key, action_key=ctx.action_key)
 
@@ -97,9 +95,7 @@ def nothing_yet(known: Known) -> DidNotHappen | NeverWillHappen:
 
 
 @step(timeout=TIMEOUT, retry=STUBBORNLY)
-async def send_confirmation(
-    order: Order, shipment: Shipment, mailer: Mailer, ctx: StepContext
-) -> Confirmation:
+async def send_confirmation(order: Order, shipment: Shipment, mailer: Mailer, ctx: StepContext) -> Confirmation:
     """Write to the customer; after the pivot, so this is repeated and never undone."""
     entry = await mailer.confirm(order, key=ctx.key)
     return Confirmation(entry.reference)
@@ -111,9 +107,7 @@ shop_saga = Saga(
     input=Order,
     steps=[
         parallel(reserve, check_fraud),
-        receive(
-            Approve | Decline, decline=Decline, timeout=APPROVAL_TIMEOUT, when=needs_approval, name="approval"
-        ),
+        receive(Approve | Decline, decline=Decline, timeout=APPROVAL_TIMEOUT, when=needs_approval, name="approval"),
         charge,
         ship,
         send_confirmation,

@@ -39,9 +39,7 @@ class Settings:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options that `Settings` are made of."""
-    parser.add_argument(
-        "--csv", type=Path, default=SAMPLE, help="a file of invoices (default: an invented sample)"
-    )
+    parser.add_argument("--csv", type=Path, default=SAMPLE, help="a file of invoices (default: an invented sample)")
     parser.add_argument("--dir", type=Path, help="where the books are kept (default: a temporary directory)")
     parser.add_argument("--seed", type=int, default=1, help="decides all misbehaviour (default: 1)")
     parser.add_argument(

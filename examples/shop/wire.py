@@ -23,9 +23,7 @@ LATE_SECONDS = (1.5, 5.0)  #: a late request arrives after at least the first: t
 class Wire:
     """Carries calls, each with the whim that its key and number bring. `async with` awaits late arrivals."""
 
-    def __init__(
-        self, mischief: Mischief, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
+    def __init__(self, mischief: Mischief, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self.mischief = mischief
         self._sleep = sleep
         self._calls: Counter[str] = Counter()

@@ -67,9 +67,7 @@ def test_rows_come_in_order_of_time(tmp_path: Path) -> None:
 
 def test_a_number_that_stands_twice_is_two_orders(tmp_path: Path) -> None:
     """Neither of two invoices with one number and two times is lost."""
-    rows = read(
-        tmp_path, "536591,12/1/2010 16:57,14606,France,81,2.78", "536591,12/1/2010 16:58,14606,France,12,3.89"
-    )
+    rows = read(tmp_path, "536591,12/1/2010 16:57,14606,France,81,2.78", "536591,12/1/2010 16:58,14606,France,12,3.89")
 
     assert [row.order.id for row in rows if isinstance(row, Sale)] == ["536591", "536591-2"]
 

@@ -115,9 +115,7 @@ class Life:
         self.runtime = ManualRuntime(self.clock, name=f"p{self.disk.commits}-{id(self)}")
         options = {"is_gone": nobody_knows, "limits": QUIET, **self.options}
         provide = [*options.pop("provide", ()), Line(self.world, self)]
-        self.coordinator = Coordinator(
-            self.store, sagas=self.sagas, provide=provide, runtime=self.runtime, **options
-        )
+        self.coordinator = Coordinator(self.store, sagas=self.sagas, provide=provide, runtime=self.runtime, **options)
 
     async def __aenter__(self) -> Self:
         await self.coordinator.__aenter__()

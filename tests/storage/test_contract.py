@@ -111,9 +111,7 @@ async def together(store: Store, *writes: Write[Any]) -> list[Any]:
 
 async def test_created_actor_is_found_whole(store: Store) -> None:
     """Everything that a creation names is read back."""
-    key = await begin(
-        store, "a", parts=(("0", b"large"),), snapshot=Snapshot("NEW", Phase.IDLE, b"b", 9.5, 2)
-    )
+    key = await begin(store, "a", parts=(("0", b"large"),), snapshot=Snapshot("NEW", Phase.IDLE, b"b", 9.5, 2))
     record = await found(store, "a")
     assert record == Record(
         key=key,
@@ -169,9 +167,7 @@ async def test_advance_replaces_the_state_whole(store: Store) -> None:
     epoch, key = await own(store), await begin(store, "a", parts=(("0", b"old"), ("1", b"kept")))
     seq = await put(store, "a", "m")
     now = Snapshot("WAITING", Phase.IDLE, b"two", 5.0, 1)
-    write = advance(
-        key, 1, epoch, snapshot=now, consumed=((seq, "ok"),), parts=(("0", b"new"), ("2", b"more"))
-    )
+    write = advance(key, 1, epoch, snapshot=now, consumed=((seq, "ok"),), parts=(("0", b"new"), ("2", b"more")))
     assert await store.write(write) == Done()
     (record,) = await store.load([key])
     assert (record.revision, record.epoch, record.updated_at, record.snapshot) == (1, epoch, 2.0, now)
@@ -611,9 +607,7 @@ async def test_list_filters_and_pages(store: Store) -> None:
     for number in range(8):
         kind, status = ("order", "refund")[number % 2], ("RUNNING", "PARKED")[number // 4]
         snapshot = Snapshot(status, Phase.IDLE if number % 3 else Phase.ACTIVE, b"")
-        await begin(
-            store, f"{number}", definition=Definition(kind, 1, ""), snapshot=snapshot, at=float(number)
-        )
+        await begin(store, f"{number}", definition=Definition(kind, 1, ""), snapshot=snapshot, at=float(number))
 
     async def ids(query: Query, limit: int = 100) -> str:
         return "".join(record.id for record in await store.list(query, limit))

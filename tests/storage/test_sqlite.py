@@ -58,9 +58,7 @@ HOLDER = Holder("host", "machine", "boot", "namespace", 4711, "99")
 def create(id: str, body: bytes = b"one") -> Create:
     """A new actor at work."""
     snapshot = Snapshot("RUNNING", Phase.ACTIVE, body)
-    return Create(
-        id, Definition("order", 1, "f"), b"input", 1.0, snapshot, (Entry(1.0, "STARTED", "", "RUNNING"),)
-    )
+    return Create(id, Definition("order", 1, "f"), b"input", 1.0, snapshot, (Entry(1.0, "STARTED", "", "RUNNING"),))
 
 
 async def begin(store: SqliteStore, id: str) -> int:
@@ -152,9 +150,7 @@ async def test_file_that_is_no_database_is_refused(path: str) -> None:
     assert Path(path).read_bytes() == b"my diary " * 1000
 
 
-@pytest.mark.parametrize(
-    "statement", ["create table t(x)", "pragma user_version = 3", "pragma application_id = 9"]
-)
+@pytest.mark.parametrize("statement", ["create table t(x)", "pragma user_version = 3", "pragma application_id = 9"])
 async def test_database_of_something_else_is_refused(path: str, statement: str) -> None:
     """Another program's database stays as it is, byte by byte."""
     sql(path, statement)
@@ -275,9 +271,7 @@ async def test_many_stores_open_a_new_file_at_once(path: str) -> None:
         ("update actors set phase = 77 where id = 'bad'", "phase"),
     ],
 )
-async def test_damaged_actor_is_reported_and_hides_no_other(
-    store: SqliteStore, damage: str, word: str
-) -> None:
+async def test_damaged_actor_is_reported_and_hides_no_other(store: SqliteStore, damage: str, word: str) -> None:
     """Whatever was done to one row, it comes back with the damage named, and its neighbours in good order."""
     for id in ("good", "bad", "fine"):
         await store.write(
@@ -536,9 +530,7 @@ asyncio.run(main(sys.argv[1]))
 
 async def test_process_that_dies_without_closing_ends(path: str) -> None:
     """A service whose loop died must end, so that its manager can start it again."""
-    ended = subprocess.run(
-        [sys.executable, "-c", FORGETFUL, path], stderr=subprocess.PIPE, timeout=20, check=False
-    )
+    ended = subprocess.run([sys.executable, "-c", FORGETFUL, path], stderr=subprocess.PIPE, timeout=20, check=False)
     assert ended.returncode == 7, ended.stderr
 
 
@@ -574,9 +566,7 @@ async def test_former_owner_does_not_checkpoint(store: SqliteStore, path: str) -
     await other.close()
 
 
-async def test_failed_checkpoint_is_counted_and_logged(
-    store: SqliteStore, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_failed_checkpoint_is_counted_and_logged(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
     """A checkpoint that SQLite refuses harms nothing, and does not pass unseen."""
     checkpointer = Checkpointer(store.path)
     checkpointer.epoch = 0
@@ -646,8 +636,6 @@ async def test_scans_use_their_indexes(store: SqliteStore, statement: str, index
         )
     )
     parameters: Any = names if "?" not in text else (1,) * text.count("?")
-    plan = await link.writing.run(
-        lambda raw: raw.execute(f"explain query plan {text}", parameters).fetchall()
-    )
+    plan = await link.writing.run(lambda raw: raw.execute(f"explain query plan {text}", parameters).fetchall())
     details = " / ".join(row[3] for row in plan)
     assert index in details
