@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -113,7 +113,7 @@ order_saga = Saga("order", version=1, input=Order, steps=[reserve, approval, cha
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Keep the orders for as long as this process serves."""
     path = Path(os.environ.get("ORDERS_DB", "orders.db"))
     outside = [kind(path.with_suffix(".books")) for kind in (Warehouse, Payments, Carrier)]

@@ -79,8 +79,9 @@ class Outcome:
     _saga: Saga[Any] | None = field(default=None, repr=False)
 
     def result(self, step: Step[P, R]) -> R:
-        """What a step returned; raises `OrderError` where it did not succeed (or its order was purged)."""
-        index = self._saga.index(step) if self._saga is not None else None
+        """What a step returned; raises `OrderError` where it did not succeed, or is no step of this order."""
+        saga = self._saga
+        index = saga.index(step) if saga is not None and step in saga.slots else None
         if index is None or index not in self._results:
             raise OrderError(self.id, f"has no result of step {step.name!r}: it ended as {self.status}")
         return cast("R", self._results[index])

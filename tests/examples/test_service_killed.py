@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from itertools import cycle, repeat
 from pathlib import Path
@@ -41,7 +41,7 @@ class Site:
     port: int
 
     @contextmanager
-    def serve(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    def serve(self, *options: str) -> Generator[subprocess.Popen[bytes], None, None]:
         """Run the service; what still runs in the end is killed."""
         command = [sys.executable, "-m", "uvicorn", "examples.service:app", "--port", str(self.port), *options]
         environment = {**os.environ, "ORDERS_DB": str(self.folder / "orders.db")}
@@ -58,14 +58,14 @@ class Site:
                     os.killpg(process.pid, signal.SIGKILL)
 
     @asynccontextmanager
-    async def client(self, connections: int | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(self, connections: int | None = None) -> AsyncGenerator[httpx.AsyncClient, None]:
         """Talk to the service. One connection always leads to the same worker, while that lives."""
         url, limits = f"http://127.0.0.1:{self.port}", httpx.Limits(max_connections=connections)
         async with httpx.AsyncClient(base_url=url, limits=limits, timeout=PATIENCE, trust_env=False) as client:
             yield client
 
     @asynccontextmanager
-    async def workers(self, count: int) -> AsyncIterator[dict[int, httpx.AsyncClient]]:
+    async def workers(self, count: int) -> AsyncGenerator[dict[int, httpx.AsyncClient], None]:
         """Talk to each worker, by its process id. Which of them accepts a new connection is chance."""
         async with AsyncExitStack() as stack:
             found: dict[int, httpx.AsyncClient] = {}

@@ -108,6 +108,7 @@ class Life:
     runtime: ManualRuntime = field(init=False)
     coordinator: Coordinator = field(init=False)
     alive: bool = True
+    left: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.store = FaultyMemory(self.disk)
@@ -122,16 +123,20 @@ class Life:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        if self.alive:
+        if self.alive and not self.left:
             await self.leave()
+
+    def leaving(self) -> "asyncio.Future[None]":
+        """Begin to leave in good order; what takes time waits for the test to let it pass."""
+        self.left = True
+        return later(self.coordinator.__aexit__(None, None, None))
 
     async def leave(self) -> None:
         """Leave in good order, with time passing meanwhile."""
-        self.alive = False
-        leaving = asyncio.ensure_future(self.coordinator.__aexit__(None, None, None))
+        leaving = self.leaving()
         await self.clock.advance_until(leaving.done)
         await leaving
-        self.runtime.kill()
+        self.die()
 
     def die(self) -> None:
         """Be gone: whatever was not written never will be."""

@@ -1,0 +1,148 @@
+"""Definitions change while orders live: versions side by side, and orders that nobody here can run."""
+
+import asyncio
+
+import pytest
+
+from atone import (
+    CancelAnswer,
+    Coordinator,
+    DefinitionError,
+    Handle,
+    MemoryStore,
+    ParkReason,
+    Retry,
+    Saga,
+    SendAnswer,
+    Status,
+    receive,
+)
+from tests.manual_runtime import settle
+from tests.sagas.harness import Life, later
+from tests.sagas.world import Approve, Order, World, effect, line_of, shop
+
+pytestmark = pytest.mark.anyio
+
+
+def waiting_saga(version: int = 1, *more: str) -> Saga[Order]:
+    """An approval between steps."""
+    steps = [effect("reserve"), receive(Approve), effect("charge"), *(effect(name) for name in more)]
+    return Saga("line", version=version, input=Order, steps=steps)
+
+
+async def leave_one(world: World, saga: Saga[Order]) -> Life:
+    """A process that leaves one order waiting."""
+    async with Life([saga], world) as life:
+        await life.start("old")
+        await settle()
+    return life
+
+
+async def test_an_order_stays_with_its_version_and_start_takes_the_highest() -> None:
+    """Both are registered: the old order goes on as it began, a new one has the new step."""
+    world = World()
+    old, new = waiting_saga(1), waiting_saga(2, "gift")
+    life = await leave_one(world, old)
+    async with life.successor(old, new) as heir:
+        await heir.start("new")
+        for id in ("old", "new"):
+            await heir.coordinator.order(id).send(Approve())
+            assert (await heir.outcome(id)).status is Status.COMPLETED
+        assert (await heir.coordinator.order("old").status()).version == 1
+        assert (await heir.coordinator.order("new").status()).version == 2
+    assert [ctx.order_id for name, ctx in world.contexts if name == "gift"] == ["new"]
+
+
+@pytest.mark.parametrize("replacement", ["other name", "other shape", "higher version alone"])
+async def test_an_order_without_its_definition_is_shown_as_parked_without_a_commit(replacement: str) -> None:
+    """With the remedy; its row is not touched."""
+    sagas = {
+        "other name": Saga("other", input=Order, steps=[effect("a")]),
+        "other shape": waiting_saga(1, "gift"),
+        "higher version alone": waiting_saga(2),
+    }
+    world = World()
+    life = await leave_one(world, waiting_saga())
+    before = life.disk.rows[1].record
+    async with life.successor(sagas[replacement]) as heir:
+        await heir.clock.advance(10)
+        seen = await heir.coordinator.order("old").status()
+        assert seen.status is Status.PARKED
+        assert seen.park is not None
+        assert seen.park.reason is ParkReason.DEFINITION
+        assert "version 1" in str(seen.park.error)
+        assert life.disk.rows[1].record is before
+    assert world.log == ["reserve#1"]
+
+
+async def test_it_keeps_accepting_and_heals_when_the_definition_is_back() -> None:
+    """What it accepted meanwhile is consumed then."""
+    world = World()
+    life = await leave_one(world, waiting_saga())
+    async with life.successor(waiting_saga(2)) as stranger:
+        assert await stranger.coordinator.order("old").send(Approve(), id="a") is SendAnswer.ACCEPTED
+        await stranger.clock.advance(5)
+    async with stranger.successor(waiting_saga(1), waiting_saga(2)) as heir:
+        assert (await heir.outcome("old")).status is Status.COMPLETED
+
+
+async def test_a_cancel_of_an_order_without_definition_waits_for_it() -> None:
+    """It is on disk, and decided when the definition is back."""
+    world = World()
+    life = await leave_one(world, waiting_saga())
+    async with life.successor(waiting_saga(2)) as stranger:
+        asking = later(stranger.coordinator.order("old").cancel("no", by="bob", id="c"))
+        await stranger.clock.advance(5)
+        assert not asking.done()
+        asking.cancel()
+    async with stranger.successor(waiting_saga(1)) as heir:
+        assert (await heir.outcome("old")).status is Status.COMPENSATED
+        assert await heir.coordinator.order("old").cancel("no", by="bob", id="c") is CancelAnswer.ACCEPTED
+
+
+async def test_work_under_way_without_its_definition_waits_as_well() -> None:
+    """Cut off by a deploy that forgot the old version: nothing is done, nothing is lost, others run."""
+    world = World()
+    world.script["charge"] = [asyncio.Event()]
+    async with Life([shop()], world, options={"shutdown_grace": 0}) as life:
+        await life.start("old")
+        await settle()
+    other = Saga("other", input=Order, steps=[effect("a")])
+    async with life.successor(other) as stranger:
+        assert (await stranger.run("new")).status is Status.COMPLETED
+        assert await stranger.status("old") is Status.PARKED
+    async with stranger.successor(shop()) as heir:
+        assert (await heir.outcome("old")).status is Status.COMPLETED
+
+
+async def test_opening_logs_how_many_orders_have_no_definition(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody should learn that from a customer."""
+    life = await leave_one(World(), waiting_saga())
+    async with life.successor(waiting_saga(2)):
+        assert "1 live orders of saga 'line' version 1 have no definition here" in caplog.text
+
+
+async def test_what_is_no_part_of_the_fingerprint_may_change() -> None:
+    """Code, policies and timeouts: the order goes on with the new ones."""
+    world = World()
+    life = await leave_one(world, waiting_saga())
+    changed = line_of(effect("reserve"), receive(Approve), effect("charge", timeout=1, retry=Retry(attempts=7)))
+    async with life.successor(changed) as heir:
+        await heir.coordinator.order("old").send(Approve())
+        assert (await heir.outcome("old")).status is Status.COMPLETED
+
+
+async def test_two_sagas_of_one_name_and_version_are_refused() -> None:
+    """The orders of one could not be told from those of the other."""
+    with pytest.raises(DefinitionError, match="registered twice"):
+        Coordinator(MemoryStore(), sagas=[shop(), shop()])
+
+
+async def test_an_end_can_be_read_without_the_definition() -> None:
+    """How it ended, though not with which results."""
+    async with Life([shop()], World()) as life:
+        await life.run("old")
+    async with life.successor(Saga("other", input=Order, steps=[effect("a")])) as heir:
+        handle: Handle = heir.coordinator.order("old")
+        assert (await handle.status()).status is Status.COMPLETED
+        assert (await handle.outcome()).status is Status.COMPLETED

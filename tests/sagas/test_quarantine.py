@@ -1,0 +1,171 @@
+"""Damaged bytes and poison: one order stops, visibly, and no other is harmed."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from atone import Coordinator, ParkReason, SendAnswer, SqliteStore, Status, StoreError, VerbAnswer, receive
+from atone.actors import Intensity, Limits
+from atone.sagas.behaviour import OrderBehaviour
+from atone.storage import Snapshot
+from tests.manual_runtime import settle
+from tests.sagas.harness import Life
+from tests.sagas.world import Approve, Line, Order, World, effect, line_of, shop
+
+pytestmark = pytest.mark.anyio
+
+
+def spoil(life: Life, id: str, body: bytes) -> None:
+    """Overwrite an order's snapshot on disk."""
+    row = life.disk.rows[life.disk.keys[id]]
+    row.record = evolve(row.record, snapshot=evolve(row.record.snapshot, body=body))
+
+
+async def two_under_way(world: World) -> Life:
+    """A process that dies with two orders under way."""
+    world.script["charge"] = [asyncio.Event(), asyncio.Event()]
+    async with Life([shop()], world) as life:
+        await life.start("bad")
+        await life.start("good")
+        await settle()
+        life.die()
+    return life
+
+
+@pytest.mark.parametrize("body", [b"garbage", b"{}", b"[]", b'{"format": 99}', b'{"format": 1, "slots": [7]}'])
+async def test_a_snapshot_that_cannot_be_decoded_is_set_aside_untouched(body: bytes) -> None:
+    """The order is parked with the reason, its bytes stay as they are, and the others run."""
+    world = World()
+    life = await two_under_way(world)
+    spoil(life, "bad", body)
+    async with life.successor() as heir:
+        assert (await heir.outcome("good")).status is Status.COMPLETED
+        seen = await heir.reach(Status.PARKED, "bad")
+        assert seen.park.reason is ParkReason.SNAPSHOT
+        assert life.disk.rows[life.disk.keys["bad"]].record.snapshot.body == body
+        assert life.disk.rows[life.disk.keys["bad"]].record.quarantine is not None
+        assert "QUARANTINED" in [line.entry.event for line in life.disk.history]
+    assert world.count("charge") == 3
+
+
+async def test_a_quarantined_order_is_set_aside_once() -> None:
+    """Every further host leaves it alone, and messages are still accepted for it."""
+    world = World()
+    life = await two_under_way(world)
+    spoil(life, "bad", b"garbage")
+    revisions = set()
+    for _ in range(3):
+        life = life.successor()
+        async with life:
+            await life.clock.advance(5)
+            assert await life.coordinator.order("bad").send(Approve()) is SendAnswer.NEVER_EXPECTED
+            revisions.add(life.disk.rows[life.disk.keys["bad"]].record.revision)
+    assert len(revisions) == 1
+
+
+async def test_a_wrong_checksum_in_the_file_is_noticed(tmp_path: Path) -> None:
+    """A flipped bit in SQLite's file: that order is parked, its bytes untouched, and the others run."""
+    path, world = tmp_path / "orders.db", World()
+    saga = line_of(effect("reserve"), receive(Approve), effect("charge"))
+
+    class Here:
+        alive = True
+
+    def coordinator() -> Coordinator:
+        return Coordinator(SqliteStore(path), sagas=[saga], provide=[Line(world, Here())])
+
+    async with coordinator() as first:
+        for id in ("bad", "good"):
+            handle = await first.start(saga, Order(), id=id)
+            while (await handle.status()).status is not Status.WAITING:
+                await asyncio.sleep(0)
+    connection = sqlite3.connect(path)
+    (body,) = connection.execute("select snapshot from actors where id = 'bad'").fetchone()
+    body = body.replace(b'"parks":0', b'"parks":1')
+    connection.execute("update actors set snapshot = ? where id = 'bad'", (body,))
+    connection.commit()
+    async with coordinator() as second:
+        for id in ("bad", "good"):
+            await second.order(id).send(Approve())
+        assert (await second.order("good").outcome(timeout=20)).status is Status.COMPLETED
+        while (seen := await second.order("bad").status()).status is not Status.PARKED:
+            await asyncio.sleep(0)
+        assert seen.park is not None
+        assert seen.park.reason is ParkReason.SNAPSHOT
+    assert connection.execute("select snapshot from actors where id = 'bad'").fetchone() == (body,)
+    connection.close()
+
+
+class Poison:
+    """Makes the actor of one order raise whenever it is to be encoded."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, id: str) -> None:
+        self.id: str | None = id
+        self.crashes = 0
+        encode = OrderBehaviour.encode
+
+        def poisoned(behaviour: OrderBehaviour, state: object) -> Snapshot:
+            if getattr(state, "id", None) == self.id and getattr(state, "progress").slots[0].sent[0]:  # noqa: B009
+                self.crashes += 1
+                raise ZeroDivisionError("a bug in the actor")
+            return encode(behaviour, state)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(OrderBehaviour, "encode", poisoned)
+
+
+async def test_an_actor_that_keeps_crashing_is_parked_and_touches_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More than `intensity` exceptions within `period`: CRASH_LOOP; an operator's retry lets it go on."""
+    world = World()
+    limits = Limits(poll=0.5, scan=1.0, intensity=Intensity(intensity=3, period=60))
+    async with Life([shop()], world, options={"host": False}) as script:
+        await script.start("bad")
+        await script.start("good")
+    poison = Poison(monkeypatch, "bad")
+    async with script.beside(host=True, limits=limits) as host:
+        assert (await host.outcome("good")).status is Status.COMPLETED
+        await host.clock.advance_until(lambda: poison.crashes >= 4)
+        await host.clock.advance(30)
+        assert poison.crashes == 4, "it is not tried again by itself"
+        assert (await host.run("another")).status is Status.COMPLETED
+        seen = await host.coordinator.order("bad").status()
+        assert seen.status is Status.PARKED
+        assert seen.park is not None
+        assert seen.park.reason is ParkReason.CRASH_LOOP
+        assert "ZeroDivisionError" in str(seen.park.error)
+        poison.id = None
+        answer = await host.coordinator.order("bad").retry(seen.park.number, by="eve", why="fixed")
+        assert answer is VerbAnswer.ACCEPTED
+        assert (await host.outcome("bad")).status is Status.COMPLETED
+
+
+async def test_an_actor_that_crashes_now_and_then_is_restarted() -> None:
+    """With its memory dropped, from its snapshot: fewer crashes than the intensity cost nothing."""
+    world = World()
+    with pytest.MonkeyPatch.context() as patch:
+        async with Life([shop()], world, options={"host": False}) as script:
+            await script.start("bad")
+        poison = Poison(patch, "bad")
+        async with script.beside(host=True) as host:
+            await host.clock.advance_until(lambda: poison.crashes == 2)
+            poison.id = None
+            assert (await host.outcome("bad")).status is Status.COMPLETED
+    assert world.log == ["reserve#1", "charge#1", "ship#1", "confirm#1"]
+
+
+async def test_a_newer_schema_is_refused_politely(tmp_path: Path) -> None:
+    """Nothing of the file is touched."""
+    path = tmp_path / "orders.db"
+    async with Coordinator(SqliteStore(path), sagas=[]):
+        pass
+    connection = sqlite3.connect(path)
+    (version,) = connection.execute("pragma user_version").fetchone()
+    connection.execute(f"pragma user_version = {version + 1}")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match="newer release"):
+        await Coordinator(SqliteStore(path), sagas=[]).__aenter__()

@@ -1,0 +1,198 @@
+"""Shutdown is not cancel: nothing is compensated, and the next start goes on from the snapshot."""
+
+import asyncio
+
+import pytest
+
+from atone import CoordinatorClosed, Retry, Status, receive
+from tests.manual_runtime import settle
+from tests.sagas.harness import ONCE, TWICE, Life, later
+from tests.sagas.world import Approve, World, effect, line_of, shop
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_leaving_compensates_nothing() -> None:
+    """The order stands on disk as it was, and the next coordinator goes on."""
+    world = World()
+    world.script["charge"] = [asyncio.Event()]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+    assert world.log == ["reserve#1", "charge#1"]
+    async with life.successor() as heir:
+        assert (await heir.outcome()).status is Status.COMPLETED
+    assert not [line for line in world.log if "undo" in line]
+
+
+async def test_an_action_may_end_within_the_grace_and_its_result_counts() -> None:
+    """It is recorded and not repeated; no further step begins meanwhile."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+        leaving = life.leaving()
+        await settle()
+        gate.set()
+        await life.clock.advance_until(leaving.done)
+    assert world.log == ["reserve#1", "charge#1"]
+    async with life.successor() as heir:
+        assert (await heir.outcome()).status is Status.COMPLETED
+    assert world.log == ["reserve#1", "charge#1", "ship#1", "confirm#1"]
+
+
+async def test_the_grace_is_bounded() -> None:
+    """An action that does not end is cut off."""
+    world = World()
+    world.script["charge"] = [asyncio.Event()]
+    async with Life([shop()], world, options={"shutdown_grace": 7}) as life:
+        await life.start()
+        await settle()
+        before = life.clock.monotonic
+        await life.leave()
+        assert 7 <= life.clock.monotonic - before < 9
+        assert world.running == []
+
+
+async def test_an_attempt_cut_off_costs_no_budget_and_is_no_death() -> None:
+    """Over many restarts an action that may be tried once is repeated under its key."""
+    world = World()
+    life = Life([shop(ONCE)], world, options={"shutdown_grace": 0})
+    async with life:
+        world.script["charge"] = [asyncio.Event()]
+        await life.start()
+        await settle()
+    for count in range(2, 13):
+        world.script["charge"] = [asyncio.Event()]
+        life = life.successor()
+        async with life:
+            await life.clock.advance_until(lambda count=count: world.count("charge") == count)  # type: ignore[misc]
+    async with life.successor() as heir:
+        assert (await heir.outcome()).status is Status.COMPLETED
+        (record,) = [row.record for row in heir.disk.rows.values()]
+        assert record.snapshot.deaths == 0
+    assert len({ctx.key for name, ctx in world.contexts if name == "charge"}) == 1
+
+
+async def test_finally_blocks_of_attempts_cut_off_are_run() -> None:
+    """Before the block of the coordinator is left."""
+    world, cleaned = World(), []
+
+    async def careful() -> object:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+        return None
+
+    world.script["charge"] = [careful]
+    async with Life([shop()], world, options={"shutdown_grace": 0}) as life:
+        await life.start()
+        await settle()
+        await life.leave()
+        assert cleaned == [True]
+
+
+async def test_compensations_are_cut_off_only_by_shutdown_and_repeated_by_the_next_start() -> None:
+    """Until acknowledged."""
+    world = World(refuses={"ship"})
+    world.script["charge.undo"] = [asyncio.Event()]
+    async with Life([shop()], world, options={"shutdown_grace": 0}) as life:
+        await life.start()
+        await settle()
+    async with life.successor() as heir:
+        assert (await heir.outcome()).status is Status.COMPENSATED
+    assert world.applied == []
+
+
+async def test_waits_and_backoffs_keep_their_time_over_a_restart() -> None:
+    """Neither is lost, and neither begins anew."""
+    world = World()
+    world.script["a"] = [OSError("line down")]
+    saga = line_of(effect("a", retry=Retry(attempts=2, first=30, jitter=0)))
+    async with Life([saga], world) as life:
+        await life.start()
+        await life.clock.advance(10)
+    async with life.successor() as heir:
+        await heir.clock.advance(10)
+        assert world.log == ["a#1"]
+        await heir.clock.advance(12)
+        assert world.log == ["a#1", "a#2"]
+
+
+async def test_intake_stops_while_the_block_is_left() -> None:
+    """Whoever calls is told; whoever waits as well."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        handle = await life.start()
+        waiting = later(handle.outcome())
+        await settle()
+        leaving = life.leaving()
+        await settle()
+        with pytest.raises(CoordinatorClosed):
+            await life.start("2")
+        with pytest.raises(CoordinatorClosed):
+            await handle.cancel("no", by="bob")
+        gate.set()
+        await life.clock.advance_until(leaving.done)
+        with pytest.raises(CoordinatorClosed):
+            await waiting
+
+
+async def test_a_cancelled_leave_still_leaves_in_good_order() -> None:
+    """As a lifespan that is cut short does: the lease is given back all the same."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+        leaving = life.leaving()
+        await settle()
+        leaving.cancel()
+        gate.set()
+        await life.clock.advance_until(leaving.done)
+        assert leaving.cancelled()
+        assert life.disk.lease.holder is None
+
+
+async def test_an_exception_in_the_block_is_not_a_cancel_either() -> None:
+    """The user's error passes through, and the orders stay as they are."""
+    world = World()
+    saga = line_of(effect("reserve"), receive(Approve), effect("charge"))
+    with pytest.raises(ZeroDivisionError):
+        async with Life([saga], world) as life:
+            await life.start()
+            await settle()
+            raise ZeroDivisionError
+    async with life.successor() as heir:
+        assert await heir.status() is Status.WAITING
+
+
+async def test_a_lost_client_connection_cancels_nothing() -> None:
+    """The request that started or awaited the order is cancelled; the order goes on."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop(TWICE)], world) as life:
+        request = later(life.start())
+        await asyncio.sleep(0)
+        request.cancel()
+        await settle()
+        waiting = later(life.coordinator.order("1").outcome())
+        await settle()
+        waiting.cancel()
+        await settle()
+        gate.set()
+        assert (await life.outcome()).status is Status.COMPLETED
+
+
+async def test_a_released_store_is_taken_over_without_a_death() -> None:
+    """A process that left is not one that died."""
+    world = World()
+    async with Life([shop()], world) as life:
+        pass
+    async with Life([shop()], world, life.disk, life.clock) as heir:
+        assert heir.coordinator.hosting
+        assert heir.disk.lease.died is None

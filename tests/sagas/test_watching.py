@@ -1,0 +1,169 @@
+"""Following an order: outcome, watch and history."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from atone import OrderError, OrderNotFound, PermanentError, Status, Transition, receive
+from tests.manual_runtime import settle
+from tests.sagas.harness import Life, later
+from tests.sagas.world import Approve, World, effect, line_of, shop
+
+pytestmark = pytest.mark.anyio
+
+
+async def collect(watching: AsyncIterator[Transition]) -> list[Transition]:
+    """Everything that a watcher sees."""
+    return [one async for one in watching]
+
+
+async def test_watching_from_the_start_sees_what_history_tells() -> None:
+    """Live, each once, in order, and it ends after the final one."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        handle = await life.start()
+        watching = later(collect(handle.watch()))
+        await settle()
+        gate.set()
+        await life.outcome()
+        await settle()
+        seen = watching.result()
+        assert seen == await collect(handle.history())
+        assert seen[-1].target == Status.COMPLETED
+        revisions = [one.revision for one in seen]
+        assert revisions == sorted(revisions)
+
+
+async def test_watching_can_begin_after_a_revision() -> None:
+    """Nothing before it, everything behind it, no revision split."""
+    async with Life([shop()], World()) as life:
+        await life.run()
+        handle = life.coordinator.order("1")
+        everything = await collect(handle.history())
+        for after in range(everything[-1].revision + 1):
+            behind = [one for one in everything if one.revision > after]
+            assert await collect(handle.history(after)) == behind
+            assert await collect(handle.watch(after)) == behind
+
+
+async def test_the_history_names_each_intent_and_each_error_but_no_payload() -> None:
+    """Who reads it can tell what was sent when, and how it ended."""
+    world = World()
+    world.script["charge"] = [PermanentError("card declined")]
+    async with Life([shop()], world) as life:
+        await life.run()
+        seen = await collect(life.coordinator.order("1").history())
+    begun = [attempt for one in seen for attempt in one.begun]
+    assert begun == ["reserve/action/1", "charge/action/1", "reserve/compensation/1"]
+    (refused,) = [one for one in seen if one.event == "REFUSED"]
+    assert (refused.step, refused.attempt) == ("charge", 1)
+    assert "card declined" in str(refused.error)
+    assert refused.at.tzinfo is not None
+
+
+async def test_a_watcher_in_a_process_that_does_not_host_sees_the_same() -> None:
+    """It follows the file."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as host, host.beside(host=False) as script:
+        await host.start()
+        watching = later(collect(script.coordinator.order("1").watch()))
+        waiting = later(script.coordinator.order("1").outcome())
+        await host.clock.advance(2)
+        assert not watching.done()
+        gate.set()
+        await host.clock.advance(2)
+        assert watching.result() == await collect(host.coordinator.order("1").history())
+        assert waiting.result().status is Status.COMPLETED
+
+
+async def test_many_watchers_of_one_order_see_the_same() -> None:
+    """And leave nothing behind when they go."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as life:
+        handle = await life.start()
+        watching = [later(collect(handle.watch())) for _ in range(5)]
+        await settle()
+        gate.set()
+        await life.outcome()
+        await settle()
+        first, *others = [one.result() for one in watching]
+        assert all(one == first for one in others)
+        assert life.coordinator._access.feed.subscribers == {}
+
+
+async def test_a_slow_watcher_misses_nothing() -> None:
+    """Nothing is buffered for it: it reads again."""
+    world = World()
+    saga = line_of(*(effect(f"s{number}") for number in range(20)))
+    async with Life([saga], world) as life:
+        handle = await life.start()
+        watching = handle.watch()
+        seen = [await anext(watching)]
+        await life.outcome()
+        seen += await collect(watching)
+        assert seen == await collect(handle.history())
+
+
+async def test_an_outcome_can_be_awaited_for_a_while() -> None:
+    """`TimeoutError` when the order has not ended; it goes on."""
+    async with Life([line_of(receive(Approve))], World()) as life:
+        handle = await life.start()
+        await settle()
+        with pytest.raises(TimeoutError):
+            await handle.outcome(timeout=0)
+        await handle.send(Approve())
+        assert (await life.outcome()).status is Status.COMPLETED
+
+
+async def test_the_outcome_of_an_ended_order_is_read_from_disk() -> None:
+    """In this process or a later one, with the same results."""
+    saga = shop()
+    async with Life([saga], World()) as life:
+        live = await life.run()
+        again = await life.outcome()
+    async with life.successor() as heir:
+        later_on = await heir.outcome()
+    for step in saga.slots:
+        assert live.result(step) == again.result(step) == later_on.result(step)
+
+
+async def test_a_result_that_is_not_there_is_an_error() -> None:
+    """Of a step that did not succeed, was undone, or is no step of this saga."""
+    world = World(refuses={"charge"})
+    saga = shop()
+    async with Life([saga], world) as life:
+        outcome = await life.run()
+        for step in (*saga.slots, effect("stranger")):
+            with pytest.raises(OrderError, match="has no result"):
+                outcome.result(step)
+
+
+async def test_an_unknown_order_can_neither_be_watched_nor_awaited() -> None:
+    """It says so at once."""
+    async with Life([shop()], World()) as life:
+        handle = life.coordinator.order("nobody")
+        with pytest.raises(OrderNotFound):
+            await collect(handle.watch())
+        with pytest.raises(OrderNotFound):
+            await collect(handle.history())
+        with pytest.raises(OrderNotFound):
+            await handle.outcome()
+
+
+async def test_an_end_committed_unseen_is_told_to_those_who_wait() -> None:
+    """The commit that ended the order was answered with trouble: whoever waits learns it nevertheless."""
+    world, gate = World(), asyncio.Event()
+    world.script["confirm"] = [gate]
+    async with Life([shop()], world) as life:
+        handle = await life.start()
+        waiting, watching = later(handle.outcome()), later(collect(handle.watch()))
+        await settle()
+        life.store.fail_at = (life.store.writes + 1, "after")
+        gate.set()
+        await life.clock.advance(5)
+        assert waiting.result().status is Status.COMPLETED
+        assert watching.result()[-1].target == Status.COMPLETED
