@@ -29,10 +29,10 @@ class Mailbox:
         """Add messages; known ones are passed over."""
         if self._known is None:
             self._known = set()
-        new = [message for message in messages if message.seq not in self._known]
+        new = {message.seq: message for message in messages if message.seq not in self._known}
         if new:
-            self._known.update(message.seq for message in new)
-            self.messages = sorted([*self.messages, *new], key=_place)
+            self._known.update(new)
+            self.messages = sorted([*self.messages, *new.values()], key=_place)
 
     def report(self, event: object) -> None:
         """Add a report of the actor's own."""

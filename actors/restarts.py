@@ -9,6 +9,9 @@ from collections import deque
 
 from attrs import define, field, frozen
 
+#: A pause doubles so often that the power must not overflow a float.
+_EXPONENT_LIMIT = 64
+
 
 @frozen(kw_only=True)
 class Intensity:
@@ -36,7 +39,7 @@ class Restarts:
         if len(crashes) > self.limit.intensity:
             del self._crashes[key]
             return None
-        pause = self.limit.first * 2.0 ** (len(crashes) - 1)
+        pause = self.limit.first * 2.0 ** min(len(crashes) - 1, _EXPONENT_LIMIT)
         return min(pause, self.limit.longest) * (1 - luck / 2)
 
     def forget(self, now: float) -> None:

@@ -2,97 +2,25 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, Self, TypeVar
 
 from attrs import define, field
 
-from atone import Coordinator, Handle, MemoryStore, Retry, Saga, SqliteStore, Status, StoreError, StoreUnavailable
+from atone import Coordinator, Handle, Retry, Saga, Status, StoreUnavailable
 from atone.actors import Limits
-from atone.storage import Disk, Holder, Renew, Store, Write
-from atone.storage.lease import Claim, Release
+from atone.storage import Disk, Holder
+from tests.faulty_store import FaultyMemory
 from tests.manual_runtime import Clock, ManualRuntime, settle
 from tests.sagas.world import Line, Order, World
 
-R = TypeVar("R")
 T = TypeVar("T")
-When = Literal["before", "after"]
 
 ONCE = Retry(attempts=1)
 #: A policy with a pause of one second, and no luck in it.
 TWICE = Retry(attempts=2, first=1.0, factor=1.0, jitter=0.0)
 #: Few wake-ups, so that a test may let much time pass.
 QUIET = Limits(poll=0.5, scan=1.0)
-
-
-class Faulty(Store):
-    """Mixed into a store: lets a test choose the commit that fails, or that the process does not survive."""
-
-    dead = False  #: the process is gone: nothing is written, nobody is answered
-    sick = False  #: until `recover`
-    broken = False  #: whether `recover` fails as well
-    writes = 0  #: of transitions and messages
-    fail_at: tuple[int, When] | None = None
-    die_at: tuple[int, When] | None = None
-    died: Callable[[], None]
-
-    def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
-        """Write, or do what was chosen for this commit."""
-        if self.dead:
-            return
-        if self.sick or (self.broken and not isinstance(write, Release)):
-            asyncio.get_running_loop().call_soon(done, self.trouble())
-            return
-        if isinstance(write, Renew | Claim | Release):
-            super().submit(write, done)  # type: ignore[safe-super]  # the store stands behind this class
-            return
-        self.writes += 1
-        if self.die_at is not None and self.die_at[0] == self.writes:
-            self._die(write)
-        elif self.fail_at is not None and self.fail_at[0] == self.writes:
-            self._fail(write, done)
-        else:
-            super().submit(write, lambda result: None if self.dead else done(result))  # type: ignore[safe-super]
-
-    def _die(self, write: Write[R]) -> None:
-        assert self.die_at is not None
-        if self.die_at[1] == "after":
-            super().submit(write, lambda _: None)  # type: ignore[safe-super]
-        self.dead = True
-        self.died()
-
-    def _fail(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
-        assert self.fail_at is not None
-        self.sick = True
-        if self.fail_at[1] == "after":
-            super().submit(write, lambda _: done(self.trouble()))  # type: ignore[safe-super]
-        else:
-            asyncio.get_running_loop().call_soon(done, self.trouble())
-
-    def trouble(self) -> StoreUnavailable:
-        """What a sick store says."""
-        self.sick = True
-        return StoreUnavailable("the disk is in trouble")
-
-    async def recover(self) -> None:
-        """Become well, unless the trouble lasts."""
-        if self.broken:
-            raise self.trouble()
-        self.sick = False
-        await super().recover()  # type: ignore[safe-super]
-
-
-class FaultyMemory(Faulty, MemoryStore):
-    """The store in memory."""
-
-    def _opened(self) -> Disk:
-        if self.sick:
-            raise self.trouble()
-        return super()._opened()
-
-
-class FaultySqlite(Faulty, SqliteStore):
-    """The store in SQLite."""
 
 
 @define(eq=False)
@@ -159,13 +87,12 @@ class Life:
 
     async def outcome(self, id: str = "1") -> Any:
         """Let time pass until the order has ended, asking again where the store is in trouble."""
-        for _ in range(20):
+        while True:
             waiting = asyncio.ensure_future(self.coordinator.order(id).outcome())
             await self.clock.advance_until(waiting.done)
             if not isinstance(waiting.exception(), StoreUnavailable):
-                break
+                return waiting.result()
             await self.clock.advance(1)
-        return waiting.result()
 
     async def run(self, id: str = "1", order: object = None) -> Any:
         """Start an order and let time pass until it has ended."""
@@ -179,13 +106,11 @@ class Life:
 
     async def reach(self, status: Status, id: str = "1", *, within: float = 120.0) -> Any:
         """Let time pass until an order is in a status; what people see of it then."""
-        for _ in range(int(within / 0.25)):
-            await settle()
-            seen = await self.coordinator.order(id).status()
-            if seen.status is status:
-                return seen
+        end = self.clock.monotonic + within
+        while await self.status(id) is not status:
+            assert self.clock.monotonic < end, f"the order never became {status}"
             await self.clock.advance(0.25)
-        raise AssertionError(f"the order is {seen.status} and never became {status}")
+        return await self.coordinator.order(id).status()
 
     async def events(self, id: str = "1") -> list[str]:
         """The events of an order's history."""

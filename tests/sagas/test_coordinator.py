@@ -1,33 +1,24 @@
 """The door: starting orders, running them to their end, and what steps are given."""
 
 import asyncio
-from datetime import timedelta
+import threading
 from pathlib import Path
 
 import pytest
 from attrs import frozen
 
 from atone import (
-    AlreadyFinished,
     CauseKind,
     Coordinator,
-    CoordinatorClosed,
     CoordinatorFailed,
-    DefinitionError,
-    InvalidId,
     MemoryStore,
-    OrderConflict,
-    OrderNotFound,
     PermanentError,
     Retry,
-    Saga,
-    ServiceMissing,
     SqliteStore,
     Status,
     StepContext,
     StepFailed,
     StepStatus,
-    WrongInput,
     parallel,
     step,
 )
@@ -92,63 +83,6 @@ async def test_one_compensation_is_acknowledged_before_the_next_begins() -> None
         assert await life.status() is Status.COMPENSATED
 
 
-async def test_a_repeated_start_gives_the_same_order() -> None:
-    """Equal saga and input: one order, created once."""
-    world = World()
-    saga = shop()
-    async with Life([saga], world) as life:
-        first = await life.coordinator.start(saga, Order(5), id="1")
-        again = await life.coordinator.start(saga, Order(5), id="1")
-        assert (first.created, again.created) == (True, False)
-        await settle()
-        assert world.count("reserve") == 1
-
-
-async def test_an_id_stands_for_one_order_only() -> None:
-    """Another input, or another saga, under a taken id is a conflict."""
-    one, other = shop(), Saga("other", input=Order, steps=[effect("look", undo=False, read_only=True)])
-    async with Life([one, other], World()) as life:
-        await life.coordinator.start(one, Order(5), id="1")
-        with pytest.raises(OrderConflict):
-            await life.coordinator.start(one, Order(6), id="1")
-        with pytest.raises(OrderConflict):
-            await life.coordinator.start(other, Order(5), id="1")
-
-
-async def test_the_id_of_a_purged_order_stays_taken() -> None:
-    """After a purge a repeated start tells how the order ended, and starts nothing."""
-    world = World()
-    async with Life([shop()], world) as life:
-        await life.run()
-        await life.clock.advance(10)
-        assert await life.coordinator.purge(older_than=timedelta(seconds=5)) == 1
-        with pytest.raises(AlreadyFinished) as caught:
-            await life.start()
-        assert caught.value.status == Status.COMPLETED
-        assert world.count("reserve") == 1
-        assert await life.status() is Status.COMPLETED, "its tombstone still says how it ended"
-
-
-async def test_what_cannot_be_started_is_refused_before_anything_is_written() -> None:
-    """A wrong input, an unusable id, a saga that is not registered: nothing reaches the disk."""
-    saga = shop()
-    async with Life([saga], World()) as life:
-        with pytest.raises(WrongInput):
-            await life.coordinator.start(saga, "text", id="1")  # type: ignore[arg-type]
-        for id in ("", "x" * 201, "a\nb", "\ud800"):
-            with pytest.raises(InvalidId):
-                await life.coordinator.start(saga, Order(), id=id)
-        with pytest.raises(DefinitionError):
-            await life.coordinator.start(Saga("stranger", input=Order, steps=[]), Order(), id="1")
-        assert life.store.writes == 0
-
-
-async def test_services_are_checked_when_the_coordinator_is_made() -> None:
-    """Before any order moves; the error names the step, the parameter and the remedy."""
-    with pytest.raises(ServiceMissing, match=r"reserve.*'line'.*provide="):
-        Coordinator(MemoryStore(), sagas=[shop()])
-
-
 async def test_members_of_a_group_run_at_the_same_time() -> None:
     """Both are under way before either has ended; the next step waits for both."""
     world, gates = World(), [asyncio.Event(), asyncio.Event()]
@@ -194,8 +128,6 @@ async def test_all_errors_of_a_group_are_kept() -> None:
 
 async def test_plain_functions_run_in_a_worker_thread(tmp_path: Path) -> None:
     """A `def` step does not hold the event loop."""
-    import threading
-
     threads: list[int] = []
 
     @step
@@ -265,24 +197,6 @@ async def test_steps_are_shown_as_they_stand() -> None:
         gate.set()
 
 
-async def test_an_order_that_was_never_started_is_not_found() -> None:
-    """A handle costs nothing; asking it does the looking."""
-    async with Life([shop()], World()) as life:
-        with pytest.raises(OrderNotFound):
-            await life.coordinator.order("nobody").status()
-
-
-async def test_a_coordinator_serves_only_inside_its_block() -> None:
-    """Before and after, every call says so."""
-    life = Life([shop()], World())
-    with pytest.raises(CoordinatorClosed):
-        await life.start()
-    async with life:
-        pass
-    with pytest.raises(CoordinatorClosed):
-        await life.coordinator.order("1").status()
-
-
 async def test_a_coordinator_may_be_left_in_another_task() -> None:
     """As a fixture does: entered in one task, used in a second, left in a third."""
     world = World()
@@ -302,7 +216,7 @@ async def test_a_failure_of_the_engine_shows_on_the_next_call(caplog: pytest.Log
         async def broken(*_: object, **__: object) -> list[int]:
             raise RuntimeError("a bug in the engine")
 
-        life.store.due = broken  # type: ignore[method-assign, assignment]
+        life.store.due = broken  # type: ignore[method-assign]
         await life.clock.advance(2)
         with pytest.raises(CoordinatorFailed):
             await waiting

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.anyio
 
 def waiting_saga(version: int = 1, *more: str) -> Saga[Order]:
     """An approval between steps."""
-    steps = [effect("reserve"), receive(Approve), effect("charge"), *(effect(name) for name in more)]
-    return Saga("line", version=version, input=Order, steps=steps)
+    gifts = [effect(name) for name in more]
+    return line_of(effect("reserve"), receive(Approve), effect("charge"), *gifts, version=version)
 
 
 async def leave_one(world: World, saga: Saga[Order]) -> Life:

@@ -80,7 +80,7 @@ async def test_a_wrong_checksum_in_the_file_is_noticed(tmp_path: Path) -> None:
     async with coordinator() as first:
         for id in ("bad", "good"):
             handle = await first.start(saga, Order(), id=id)
-            while (await handle.status()).status is not Status.WAITING:
+            while (await handle.status()).status is not Status.WAITING:  # noqa: ASYNC110  # each look is a read
                 await asyncio.sleep(0)
     connection = sqlite3.connect(path)
     (body,) = connection.execute("select snapshot from actors where id = 'bad'").fetchone()
@@ -91,7 +91,7 @@ async def test_a_wrong_checksum_in_the_file_is_noticed(tmp_path: Path) -> None:
         for id in ("bad", "good"):
             await second.order(id).send(Approve())
         assert (await second.order("good").outcome(timeout=20)).status is Status.COMPLETED
-        while (seen := await second.order("bad").status()).status is not Status.PARKED:
+        while (seen := await second.order("bad").status()).status is not Status.PARKED:  # noqa: ASYNC110  # the same
             await asyncio.sleep(0)
         assert seen.park is not None
         assert seen.park.reason is ParkReason.SNAPSHOT

@@ -162,11 +162,16 @@ async def test_an_exception_in_the_block_is_not_a_cancel_either() -> None:
     """The user's error passes through, and the orders stay as they are."""
     world = World()
     saga = line_of(effect("reserve"), receive(Approve), effect("charge"))
-    with pytest.raises(ZeroDivisionError):
-        async with Life([saga], world) as life:
+    life = Life([saga], world)
+
+    async def service() -> None:
+        async with life:
             await life.start()
             await settle()
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await service()
     async with life.successor() as heir:
         assert await heir.status() is Status.WAITING
 
@@ -196,3 +201,26 @@ async def test_a_released_store_is_taken_over_without_a_death() -> None:
     async with Life([shop()], world, life.disk, life.clock) as heir:
         assert heir.coordinator.hosting
         assert heir.disk.lease.died is None
+
+
+def test_an_interrupt_is_never_recorded_as_a_failure() -> None:
+    """Ctrl-C inside an action ends the program; the next one goes on from the snapshot."""
+    world = World()
+    world.script["charge"] = [KeyboardInterrupt()]
+    life = Life([shop()], world)
+
+    async def program() -> None:
+        async with life:
+            await life.start()
+            await asyncio.Event().wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(program())
+
+    async def next_program() -> None:
+        async with life.successor() as heir:
+            assert (await heir.outcome()).status is Status.COMPLETED
+            assert not {"REFUSED", "IN_DOUBT"} & set(await heir.events())
+
+    asyncio.run(next_program())
+    assert world.log == ["reserve#1", "charge#1", "charge#2", "ship#1", "confirm#1"]

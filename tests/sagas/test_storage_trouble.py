@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from atone import CancelAnswer, Status, StoreUnavailable
+from tests.faulty_store import When
 from tests.manual_runtime import settle
-from tests.sagas.harness import Life, When
+from tests.sagas.harness import Life
 from tests.sagas.world import World, shop
 
 pytestmark = pytest.mark.anyio

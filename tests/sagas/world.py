@@ -141,7 +141,10 @@ def effect(
         async def take_back(mine: result | None, line: Line, ctx: StepContext) -> None:
             await line.undo(name, ctx, mine)
 
-        made.compensation(**({"retry": undo_retry} if undo_retry else {}))(take_back)
+        if undo_retry is None:
+            made.compensation(take_back)
+        else:
+            made.compensation(retry=undo_retry)(take_back)
     if probe:
 
         async def ask(line: Line, ctx: StepContext) -> Probe[result]:

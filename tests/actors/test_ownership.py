@@ -1,0 +1,177 @@
+"""One owner: taking the lease, keeping it, and knowing in time that it may be lost."""
+
+import asyncio
+
+import pytest
+from attrs import define, field
+
+from atone import StoreError
+from atone.actors import Ownership
+from atone.storage import Disk, Holder, Lease
+from tests.faulty_store import FaultyMemory
+from tests.manual_runtime import Clock, ManualRuntime, settle
+
+pytestmark = pytest.mark.anyio
+
+
+@define(eq=False)
+class Owner:
+    """One process that wants the lease."""
+
+    name: str
+    disk: Disk
+    clock: Clock
+    gone: bool | None = None  #: what it is told of the other holder
+    store: FaultyMemory = field(init=False)
+    runtime: ManualRuntime = field(init=False)
+    ownership: Ownership = field(init=False)
+    doubts: list[str] = field(factory=list)
+    troubles: list[StoreError] = field(factory=list)
+    lost: asyncio.Event = field(factory=asyncio.Event)
+
+    async def open(self) -> "Owner":
+        """Open the store."""
+        self.store, self.runtime = FaultyMemory(self.disk), ManualRuntime(self.clock)
+        await self.store.open()
+        holder = Holder(self.name, "machine", "boot", "ns", 7, "99")
+        self.ownership = Ownership(self.store, self.runtime, holder, lambda _: self.gone)
+        return self
+
+    async def keep(self, lease: Lease | Holder) -> None:
+        """Keep a lease that was taken."""
+        assert isinstance(lease, Lease)
+        keeping = self.ownership.keep(
+            lease.epoch, trouble=self.troubles.append, doubtful=self.doubts.append, lost=self.lost
+        )
+        self.runtime.spawn(keeping)
+        await settle()
+
+    def waiting(self) -> "asyncio.Future[Lease]":
+        """Stand by."""
+        return asyncio.ensure_future(self.ownership.acquire())
+
+
+async def two(gone: bool | None = None) -> tuple[Owner, Owner]:
+    """Two processes on one disk; the second is told this of the first."""
+    disk, clock = Disk(), Clock()
+    return await Owner("one", disk, clock).open(), await Owner("two", disk, clock, gone).open()
+
+
+async def test_a_free_lease_is_taken_and_a_taken_one_is_not() -> None:
+    """Whoever comes second is told who holds it."""
+    one, second = await two()
+    lease = await one.ownership.attempt()
+    assert isinstance(lease, Lease)
+    assert await second.ownership.attempt() == one.ownership.holder
+
+
+async def test_a_holder_that_is_provably_dead_is_replaced_at_once() -> None:
+    """Under a higher epoch, and the death is told."""
+    one, second = await two(gone=True)
+    first = await one.ownership.attempt()
+    lease = await second.ownership.attempt()
+    assert isinstance(first, Lease)
+    assert isinstance(lease, Lease)
+    assert (lease.epoch, lease.died) == (first.epoch + 1, first.epoch)
+
+
+@pytest.mark.parametrize("gone", [None, False])
+async def test_a_silent_holder_is_replaced_after_the_ttl(gone: bool | None) -> None:
+    """By the waiting one's own monotonic clock, and not before; also one that hangs and is known to live."""
+    one, second = await two(gone)
+    await one.ownership.attempt()
+    taking = second.waiting()
+    await second.clock.advance(9.5)
+    assert not taking.done()
+    await second.clock.advance(1)
+    assert taking.result().epoch == 2
+
+
+async def test_a_holder_that_beats_is_never_replaced() -> None:
+    """However its wall clock jumps."""
+    one, second = await two()
+    await one.keep(await one.ownership.attempt())
+    taking = second.waiting()
+    for jump in (0, 3600, -7200):
+        one.clock.wall += jump
+        await one.clock.advance(30)
+    assert not taking.done()
+    assert one.doubts == []
+    taking.cancel()
+    one.runtime.kill()
+
+
+async def test_a_released_lease_is_taken_without_a_death() -> None:
+    """The next one need not wait."""
+    one, second = await two()
+    lease = await one.ownership.attempt()
+    assert isinstance(lease, Lease)
+    await one.ownership.release(lease.epoch)
+    taking = second.waiting()
+    await second.clock.advance(1)
+    assert taking.result().died is None
+
+
+async def test_a_holder_that_cannot_renew_knows_before_another_may_take_over() -> None:
+    """Not fresh after half the TTL; and trouble is told at the first beat that fails."""
+    one, _ = await two()
+    await one.keep(await one.ownership.attempt())
+    await one.clock.advance(3)
+    assert one.ownership.fresh()
+    one.store.broken = True
+    await one.clock.advance(1.5)
+    assert one.troubles != []
+    assert one.ownership.fresh()
+    assert one.doubts == []
+    await one.clock.advance(5)
+    assert not one.ownership.fresh()
+    assert one.doubts != []
+    one.store.broken = one.store.sick = False
+    await one.clock.advance(1.5)
+    assert one.ownership.fresh(), "it may act again once a beat is on disk"
+    one.runtime.kill()
+
+
+async def test_a_beat_that_hangs_is_no_renewal() -> None:
+    """A store that does not answer counts like one that fails."""
+    one, _ = await two()
+    await one.keep(await one.ownership.attempt())
+    one.store.dead = True
+    await one.clock.advance(6)
+    assert not one.ownership.fresh()
+    assert one.doubts != []
+    one.runtime.kill()
+
+
+async def test_a_replaced_holder_finds_out_at_its_next_beat() -> None:
+    """It was stopped for a while and comes back: fenced."""
+    one, second = await two(gone=True)
+    await one.keep(await one.ownership.attempt())
+    await second.ownership.attempt()
+    await one.clock.advance(1.5)
+    assert one.lost.is_set()
+    assert one.runtime.tasks == set(), "it has stopped beating"
+
+
+async def test_of_two_that_wait_one_is_faster() -> None:
+    """The other waits on."""
+    one, second = await two(gone=True)
+    third = await Owner("three", one.disk, one.clock, None).open()
+    await one.ownership.attempt()
+    taking = [second.waiting(), third.waiting()]
+    await second.clock.advance(0.5)
+    assert [call.done() for call in taking] == [True, False]
+    taking[1].cancel()
+
+
+async def test_a_standby_bears_a_store_in_trouble() -> None:
+    """It asks again."""
+    one, second = await two(gone=True)
+    await one.ownership.attempt()
+    second.store.sick = second.store.broken = True
+    taking = second.waiting()
+    await second.clock.advance(5)
+    assert not taking.done()
+    second.store.sick = second.store.broken = False
+    await second.clock.advance(1)
+    assert taking.done()

@@ -1,0 +1,241 @@
+"""Starting, restarting, passivating and quarantining: one for one, level-triggered, bounded."""
+
+import pytest
+from attrs import evolve
+
+from atone import StoreUnavailable
+from atone.actors import Intensity, Limits
+from atone.storage import Phase
+from tests.actors.counter import Count, Crash, Shop
+from tests.manual_runtime import settle
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_actors_created_elsewhere_are_begun() -> None:
+    """The scan finds what should be running and is not."""
+    async with Shop() as shop:
+        await shop.create("a")
+        await shop.clock.advance(2)
+        assert shop.events("a") == ["BEGUN", "SHOWN"]
+
+
+async def test_a_message_of_another_process_wakes_its_actor() -> None:
+    """In memory or not."""
+    async with Shop() as shop:
+        await shop.begin("passive")
+        await shop.begin("live")
+        await shop.send("live", "sleep", b"3")
+        assert list(shop.supervisor.actors) == [2]
+        for id in ("passive", "live"):
+            await shop.send(id, "add", b"5", tell=False)
+        await shop.clock.advance(1)
+        assert [shop.state(id).total for id in ("passive", "live")] == [5, 5]
+
+
+async def test_a_failed_scan_is_repeated() -> None:
+    """Nothing is lost when the store could not be read for a while."""
+    async with Shop() as shop:
+        await shop.create("a")
+        shop.store.sick = shop.store.broken = True
+        await shop.clock.advance(10)
+        assert shop.events("a") == []
+        shop.store.sick = shop.store.broken = False
+        await shop.clock.advance(5)
+        assert shop.events("a") == ["BEGUN", "SHOWN"]
+
+
+@pytest.mark.parametrize("method", ["load", "active", "due", "unread", "unbegun", "messages", "foreign"])
+async def test_any_read_may_fail_once(method: str) -> None:
+    """The next look makes up for it."""
+    async with Shop() as shop:
+        await shop.begin("sleeps")
+        await shop.send("sleeps", "sleep", b"8")
+        await shop.begin("live")
+        await shop.send("live", "sleep", b"3")
+        read, failures = getattr(shop.store, method), [StoreUnavailable("once"), StoreUnavailable("twice")]
+
+        async def failing(*args: object, **kwargs: object) -> object:
+            if failures:
+                raise failures.pop()
+            return await read(*args, **kwargs)
+
+        setattr(shop.store, method, failing)
+        await shop.create("new")
+        await shop.send("live", "add", tell=False)
+        await shop.clock.advance(20)
+        assert shop.events("new") == ["BEGUN", "SHOWN"]
+        assert shop.state("live").total == 1
+        assert "RANG" in shop.events("sleeps")
+        assert "RANG" in shop.events("live")
+
+
+async def test_waiting_actors_are_not_in_memory() -> None:
+    """Unless they wake soon; the timers of the others are on disk and fire in time."""
+    async with Shop() as shop:
+        await shop.begin("idle")
+        await shop.begin("soon")
+        await shop.send("soon", "sleep", b"3")
+        await shop.begin("late")
+        await shop.send("late", "sleep", b"60")
+        assert [actor.id for actor in shop.supervisor.actors.values()] == ["soon"]
+        await shop.clock.advance(4)
+        assert "RANG" in shop.events("soon")
+        await shop.clock.advance(50)
+        assert "RANG" not in shop.events("late")
+        await shop.clock.advance(8)
+        assert "RANG" in shop.events("late")
+        assert shop.supervisor.actors == {}
+
+
+async def test_work_under_way_is_resumed_by_the_next_host() -> None:
+    """Which is told whether the one before died."""
+    shop = await Shop().open()
+    shop.wall.at_once = False
+    await shop.begin("a")
+    shop.die()
+    async with shop.successor() as heir:
+        await heir.clock.advance(2)
+        assert heir.events("a") == ["BEGUN", "RESUMED", "SHOWN"]
+        assert heir.wall.shown == [(1, 0)]
+
+
+async def test_recovery_is_bounded_and_lazy() -> None:
+    """Few at a time, page by page; new actors find room at once; all are recovered in the end."""
+    shop = await Shop(limits=Limits(poll=0.5, scan=1.0, recovering=10, page=4)).open()
+    shop.wall.at_once = False
+    for number in range(100):
+        await shop.begin(str(number))
+    shop.die()
+    heir = shop.successor()
+    heir.wall.at_once = False
+    async with heir:
+        most = 0
+        await heir.clock.advance(3)
+        most = len(heir.supervisor.actors)
+        assert 0 < most <= 10 + 4
+        heir.wall.at_once = True
+        await heir.begin("new")
+        assert heir.events("new") == ["BEGUN", "SHOWN"]
+        for key, effects in heir.wall.running.items():
+            for effect in list(effects):
+                heir.wall.end(key, effect)  # type: ignore[arg-type]
+        await heir.clock.advance(60)
+        assert all(not heir.state(str(number)).showing for number in range(100))
+
+
+async def test_the_window_holds_new_actors_back() -> None:
+    """What does not fit waits on disk for its turn."""
+    shop = Shop(limits=Limits(poll=0.5, scan=1.0, window=5, recovering=5))
+    shop.wall.at_once = False
+    async with shop:
+        for number in range(20):
+            await shop.create(str(number))
+        await shop.clock.advance(5)
+        assert len(shop.supervisor.actors) <= 5
+        shop.wall.at_once = True
+        for key, effects in list(shop.wall.running.items()):
+            for effect in list(effects):
+                shop.wall.end(key, effect)  # type: ignore[arg-type]
+        await shop.clock.advance(30)
+        assert all(shop.events(str(number)) == ["BEGUN", "SHOWN"] for number in range(20))
+
+
+async def test_frail_actors_come_last_and_one_at_a_time() -> None:
+    """Those that the process kept dying with."""
+    shop = await Shop().open()
+    shop.wall.at_once = False
+    for id in ("frail-1", "sound", "frail-2"):
+        await shop.begin(id)
+    shop.die()
+    for id in ("frail-1", "frail-2"):
+        row = shop.disk.rows[shop.disk.keys[id]]
+        state = shop.behaviour.encode(Count(showing=True, deaths=3))
+        row.record = evolve(row.record, snapshot=state)
+    heir = shop.successor()
+    heir.wall.at_once = False
+    async with heir:
+        await heir.clock.advance(5)
+        assert [key for key, _ in heir.wall.shown] == [2, 1]
+        (effect,) = heir.wall.alive(1)
+        heir.wall.end(1, effect)  # type: ignore[arg-type]
+        await heir.clock.advance(5)
+        assert [key for key, _ in heir.wall.shown] == [2, 1, 3]
+
+
+async def test_a_poison_actor_is_quarantined_and_touches_no_other() -> None:
+    """More crashes than the intensity: stopped visibly, its bytes as they were."""
+    shop = Shop(limits=Limits(poll=0.5, scan=1.0, intensity=Intensity(intensity=3, period=60)))
+    async with shop:
+        shop.wall.at_once = False
+        key = await shop.begin("poison")
+        other = await shop.begin("other")
+        body = shop.record("poison").snapshot.body
+        shop.behaviour.poison = {"0"}
+        shop.supervisor.post(key, Crash())
+        await shop.clock.advance(30)
+        record = shop.record("poison")
+        assert shop.behaviour.decided.count("resumed") == 3, "three restarts, and no more"
+        assert (record.snapshot.status, record.snapshot.phase) == ("PARKED", Phase.IDLE)
+        assert record.quarantine == "ZeroDivisionError: poison"
+        assert record.snapshot.body == body
+        assert shop.events("poison")[-1] == "QUARANTINED"
+        assert other in shop.supervisor.actors
+        (effect,) = shop.wall.alive(other)
+        shop.wall.end(other, effect)  # type: ignore[arg-type]
+        await settle()
+        assert shop.events("other") == ["BEGUN", "SHOWN"]
+
+
+async def test_a_quarantined_actor_is_left_alone_until_a_message_comes() -> None:
+    """Also by the next host; it may be better by then."""
+    shop = await Shop(limits=Limits(poll=0.5, scan=1.0, intensity=Intensity(intensity=1))).open()
+    shop.wall.at_once = False
+    key = await shop.begin("a")
+    shop.behaviour.poison = {"0"}
+    shop.supervisor.post(key, Crash())
+    await shop.clock.advance(10)
+    revision = shop.record("a").revision
+    assert shop.record("a").quarantine is not None
+    shop.die()
+    async with shop.successor() as heir:
+        await heir.clock.advance(10)
+        assert heir.record("a").revision == revision
+        heir.behaviour.poison = set()
+        await heir.send("a", "add", b"2")
+        await heir.clock.advance(1)
+        assert heir.state("a").total == 2
+        assert heir.record("a").quarantine is None
+
+
+async def test_damaged_bytes_are_quarantined_untouched() -> None:
+    """And only that actor."""
+    shop = await Shop().open()
+    shop.wall.at_once = False
+    await shop.begin("bad")
+    await shop.begin("good")
+    shop.die()
+    row = shop.disk.rows[1]
+    row.record = evolve(row.record, snapshot=evolve(row.record.snapshot, body=b"\x00rubbish"))
+    async with shop.successor() as heir:
+        await heir.clock.advance(3)
+        assert heir.record("bad").snapshot.body == b"\x00rubbish"
+        assert heir.record("bad").quarantine == "no counter"
+        assert heir.events("good")[-1] == "SHOWN"
+        revision = heir.record("bad").revision
+        await heir.clock.advance(30)
+        assert heir.record("bad").revision == revision, "set aside once"
+
+
+async def test_a_draining_host_records_what_ends() -> None:
+    """And loads nothing any more."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        key = await shop.begin("a")
+        shop.supervisor.drain()
+        await shop.create("new")
+        (effect,) = shop.wall.alive(key)
+        shop.wall.end(key, effect)  # type: ignore[arg-type]
+        await shop.clock.advance(5)
+        assert shop.events("a") == ["BEGUN", "SHOWN"]
+        assert shop.events("new") == []
