@@ -210,7 +210,7 @@ class Actor(Generic[S]):
         try:
             decision = self.behaviour.decide(turn.state, event, moment)
         except Exception as error:
-            if not isinstance(event, Message):
+            if not isinstance(event, Message) or isinstance(error, MemoryError | RecursionError):
                 raise
             turn.answers += ((event.seq, "DEAD_LETTER"),)
             turn.history += (self._dead_letter(event, error, moment),)
@@ -259,8 +259,11 @@ class Actor(Generic[S]):
             if turn.effects and not self.host.may_act():
                 self.host.stand_down("the lease was not renewed in time")
                 return
-            if turn.effects:
+            try:
                 self.host.stage.perform(self.key, self.state, turn.effects)
+            except Exception as error:  # noqa: BLE001  # an actor whose work did not begin must not look alive
+                self.host.crashed(self, error)
+                return
             self.proceed()
         elif isinstance(result, Unseen):
             self.turn = None

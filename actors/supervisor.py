@@ -30,9 +30,9 @@ from ..storage import (
     Stale,
     Store,
     StoreError,
-    StoreUnavailable,
     Undecodable,
     Write,
+    WriteRefused,
 )
 from .actor import Actor, Turn
 from .behaviour import Begin, Behaviour, Resumed, Stage
@@ -50,7 +50,7 @@ class Limits:
     """How much the supervisor takes on. Counts, and seconds where it says so."""
 
     window: int = 10_000  #: actors in memory before new ones wait on disk for their turn
-    recovering: int = 2_000  #: actors in memory before recovery pauses, so that new ones find room
+    recovering: int = 8_000  #: actors in memory before recovery slows down, so that new ones find room
     page: int = 256  #: actors read at a time
     frail_deaths: int = 3  #: from so many deaths of the process on, an actor is recovered last, and alone
     linger: float = 5.0  #: seconds: an actor that wakes sooner stays in memory
@@ -78,6 +78,7 @@ class Supervisor(Generic[S]):
     actors: dict[int, Actor[S]] = field(factory=dict)
     _ids: set[str] = field(factory=set)  #: of the actors in memory
     _creating: set[str] = field(factory=set)  #: ids whose creation may be on disk before this process is told
+    _refused: dict[str, set[int]] = field(factory=dict)  #: keys that were read meanwhile, to be looked at again
     submit: Callable[[Write[Any], Callable[[Any], None]], None] = field(init=False)
     draining: bool = False
     lost: asyncio.Event = field(factory=asyncio.Event)  #: set when another owner was found
@@ -89,6 +90,7 @@ class Supervisor(Generic[S]):
     _reading: set[asyncio.Task[None]] = field(factory=set)  #: keeps them from being collected
     _frail: int | None = None  #: the frail actor that is being recovered
     _recovered: int = 0  #: recovery has come to this key
+    _strangers: set[int] = field(factory=set)  #: keys of actors whose definition is not here
     _first_pass: bool = True  #: whether recovery has not yet seen every active actor once
     _unread: int = 0  #: messages up to this one were noticed
     _stopping: bool = False
@@ -118,15 +120,19 @@ class Supervisor(Generic[S]):
 
         def done(result: Created | Exists | Purged | Fenced | StoreError) -> None:
             self._creating.discard(actor.id)
-            if isinstance(result, Created):
+            if isinstance(result, Created) and (self._stopping or self.sick.is_set()):
+                actor.stop()  # it is on disk, and whoever hosts next begins from there
+            elif isinstance(result, Created):
                 self._enter(result.key, actor)
-            elif isinstance(result, StoreUnavailable):
+            elif isinstance(result, StoreError) and not isinstance(result, WriteRefused):
                 self.unknown(result)
+            for key in self._refused.pop(actor.id, ()):
+                self._look_at(key)
             if not answer.done():
                 answer.set_result(result)
 
-        self._creating.add(actor.id)
         actor.create(definition, input, done)
+        self._creating.add(actor.id)
         result = await answer
         if isinstance(result, StoreError):
             raise result
@@ -151,9 +157,17 @@ class Supervisor(Generic[S]):
 
     def wake(self, key: int) -> None:
         """Have an actor loaded, if it is not in memory."""
-        if key not in self.actors and not self.draining:
+        if key not in self.actors and key not in self._strangers and not self.draining:
             self._wanted[key] = None
             self._wake.set()
+
+    def _look_at(self, key: int) -> None:
+        """See whether there is something new for an actor, in memory or not."""
+        actor = self.actors.get(key)
+        if actor is None:
+            self.wake(key)
+        else:
+            self.unseen(actor)
 
     def drain(self) -> None:
         """From now on record what ends, and begin nothing."""
@@ -172,7 +186,7 @@ class Supervisor(Generic[S]):
     @property
     def busy(self) -> bool:
         """Whether any actor has a commit on its way."""
-        return any(actor.turn is not None for actor in self.actors.values())
+        return bool(self._creating) or any(actor.turn is not None for actor in self.actors.values())
 
     # ── what actors tell (see `Host`) ──
 
@@ -180,6 +194,8 @@ class Supervisor(Generic[S]):
         """Pass the news on."""
         if actor.key == self._frail and turn.snapshot.deaths == 0:
             self._frail = None
+        if turn.snapshot.phase is Phase.FINAL:
+            self._ids.discard(actor.id)  # it may stay for an attempt that lingers, but its end will not be told again
         self.on_commit(actor, turn)
 
     def settled(self, actor: Actor[S]) -> None:
@@ -250,7 +266,7 @@ class Supervisor(Generic[S]):
         for key in page:
             del self._wanted[key]
             if key in self.actors:
-                self.unseen(self.actors[key])
+                self._look_at(key)
         keys = [key for key in page if key not in self.actors]  # nobody else brings them in while they are read
         try:
             records = await self.store.load(keys)
@@ -315,15 +331,13 @@ class Supervisor(Generic[S]):
         self._restarts.forget(self.runtime.monotonic())
         more = await self._notice()
         limits = self.limits
-        due = await self.store.due(self.runtime.now(), limits.page)
-        for key in due:
-            self.wake(key)
-        more = more or len(due) == limits.page
-        if len(self.actors) + len(self._wanted) >= limits.recovering:
+        strangers = len(self._strangers)
+        more = self._wake_all(await self.store.due(self.runtime.now(), limits.page + strangers)) or more
+        busy = len(self.actors) + len(self._wanted)
+        if busy >= limits.window:
             return more or self._first_pass
-        keys = await self.store.active(
-            after=self._recovered, limit=limits.page, frail=False, deaths=limits.frail_deaths
-        )
+        page = limits.page if busy < limits.recovering else limits.page // 16
+        keys = await self.store.active(after=self._recovered, limit=page, frail=False, deaths=limits.frail_deaths)
         for key in keys:
             self.wake(key)
         self._recovered = keys[-1] if keys else 0
@@ -336,8 +350,9 @@ class Supervisor(Generic[S]):
         """Actors that the process kept dying with come last, and one at a time."""
         if self._frail is not None and self._frail in self.actors:
             return
-        keys = await self.store.active(after=0, limit=self.limits.page, frail=True, deaths=self.limits.frail_deaths)
-        absent = [key for key in keys if key not in self.actors]
+        limit = self.limits.page + len(self._strangers)
+        keys = await self.store.active(after=0, limit=limit, frail=True, deaths=self.limits.frail_deaths)
+        absent = [key for key in keys if key not in self.actors and key not in self._strangers]
         if absent:
             self._frail = absent[0]
             self.wake(absent[0])
@@ -347,16 +362,18 @@ class Supervisor(Generic[S]):
         while unread := await self.store.unread(self._unread, self.limits.page):
             for seq, key in unread:
                 self._unread = max(self._unread, seq)
-                actor = self.actors.get(key)
-                if actor is None:
-                    self.wake(key)
-                else:
-                    self.unseen(actor)
+                self._look_at(key)
         room = self.limits.window - len(self.actors) - len(self._wanted)
-        unbegun = await self.store.unbegun(min(room, self.limits.page)) if room > 0 else []
-        for key in unbegun:
+        if room <= 0:
+            return False
+        return self._wake_all(await self.store.unbegun(min(room, self.limits.page) + len(self._strangers)))
+
+    def _wake_all(self, keys: list[int]) -> bool:
+        """Wake actors; whether so many of them were asleep that there may be more."""
+        before = len(self._wanted)
+        for key in keys:
             self.wake(key)
-        return len(unbegun) == self.limits.page
+        return len(self._wanted) - before >= self.limits.page
 
     async def _read_messages(self, actor: Actor[S]) -> None:
         try:
@@ -370,8 +387,14 @@ class Supervisor(Generic[S]):
     def _admit(self, record: Record) -> None:
         """Make an actor of what was read."""
         if record.id in self._creating:
+            self._refused.setdefault(record.id, set()).add(record.key)
             return
-        if record.snapshot.phase is Phase.FINAL or self._stopping or not self.behaviour.handles(record):
+        if record.key in self.actors:
+            self._look_at(record.key)
+            return
+        if not self.behaviour.handles(record):
+            self._strangers.add(record.key)
+        if record.snapshot.phase is Phase.FINAL or self._stopping or record.key in self._strangers:
             self._kept.pop(record.key, None)
             self.look_again()
             return
@@ -411,7 +434,8 @@ class Supervisor(Generic[S]):
         self._ids.add(actor.id)
 
     def _leave(self, actor: Actor[S]) -> None:
-        if self.actors.pop(actor.key, None) is not None:
+        if self.actors.get(actor.key) is actor:
+            del self.actors[actor.key]
             self._ids.discard(actor.id)
             if self._wanted:
                 self._wake.set()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from .runtime import Runtime
+from .runtime import Cancellable, Runtime
 
 #: Seconds: how late a timer may fire.
 SLOT = 0.02
@@ -23,11 +23,12 @@ SLOT = 0.02
 class Timer:
     """An arranged call; `cancel` calls it off."""
 
-    _slot: dict[Timer, Callable[[], object]]
+    _wheel: Timers
+    _number: int
 
     def cancel(self) -> None:
         """Call it off, and let go of its function; does nothing once it has fired."""
-        self._slot.pop(self, None)
+        self._wheel.remove(self, self._number)
 
 
 @define(eq=False)
@@ -36,8 +37,9 @@ class Timers:
 
     _runtime: Runtime
     _slots: dict[int, dict[Timer, Callable[[], object]]] = field(factory=dict)
-    _order: list[int] = field(factory=list)
+    _order: list[int] = field(factory=list)  #: a heap; may name slots that are empty by now
     _armed: int | None = None
+    _alarm: Cancellable | None = None  #: the one real timer
 
     def after(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Call `function` once, `seconds` from now."""
@@ -48,23 +50,45 @@ class Timers:
             heapq.heappush(self._order, number)
             if self._armed is None or number < self._armed:
                 self._arm(number)
-        timer = Timer(slot)
+        timer = Timer(self, number)
         slot[timer] = function
         return timer
 
+    def remove(self, timer: Timer, number: int) -> None:
+        """Forget a timer. Slots that are empty go, so that waits called off long before their time cost nothing."""
+        slot = self._slots.get(number)
+        if slot is None or slot.pop(timer, None) is None or slot:
+            return
+        del self._slots[number]
+        if len(self._order) > 2 * len(self._slots) + 64:
+            self._order = sorted(self._slots)
+
     def _arm(self, number: int) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._armed = number
-        self._runtime.call_later(max(number * SLOT - self._runtime.monotonic(), 0.0), self._fire)
+        self._alarm = self._runtime.call_later(max(number * SLOT - self._runtime.monotonic(), 0.0), self._fire)
 
     def _fire(self) -> None:
-        """Fire what is due; an outdated real timer finds nothing to do, and costs nothing more."""
+        self._armed = self._alarm = None
+        try:
+            self._fire_due()
+        finally:  # one that raises must not stop the wheel
+            if self._order and (self._armed is None or self._order[0] < self._armed):
+                self._arm(self._order[0])
+
+    def _fire_due(self) -> None:
         current = self._runtime.monotonic() / SLOT + 1e-6
+        due = []
         while self._order and self._order[0] <= current:
-            slot = self._slots.pop(heapq.heappop(self._order))
+            due.append(heapq.heappop(self._order))
+        for number in due:
+            slot = self._slots.get(number, {})
             for timer in list(slot):
                 function = slot.pop(timer, None)  # one that fired before it may have called this one off
                 if function is not None:
                     function()
-        self._armed = None
-        if self._order:
-            self._arm(self._order[0])
+            if slot:
+                heapq.heappush(self._order, number)  # what was added meanwhile has its turn next time
+            elif self._slots.get(number) is slot:
+                del self._slots[number]

@@ -27,7 +27,7 @@ from ..storage import (
     Tombstone,
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
-from .behaviour import OrderState
+from .behaviour import REQUESTS, OrderState
 from .errors import (
     AlreadyFinished,
     AnswerPending,
@@ -105,7 +105,7 @@ class Access:
     async def request(self, order_id: str, control: Control, message_id: str | None, seconds: float) -> str:
         """Accept a message of the control lane and wait for its decision; raises `AnswerPending`."""
         self.check()
-        body = self.codec.encode(control, "the request")
+        body = REQUESTS.encode(control, "the request")
         with self.feed.subscribe(order_id) as subscription:
             result = await self._accept(order_id, message_id, Lane.CONTROL, control.verb, body)
             if isinstance(result, Finished):
@@ -219,11 +219,13 @@ class Access:
                 await self.runtime.sleep(REOPEN)
                 await self._reopen()
 
-    async def _follow(self, last: int | None) -> int:
+    async def _follow(self, last: int | None) -> int | None:
+        if not self.feed.subscribers:
+            return None  # what happens while nobody listens need not be read
         if last is None:
             last = await self.store.last_seq()
             self.feed.publish_all()
-        while self.feed.subscribers and (news := await self.store.tail(last, PAGE)):
+        while news := await self.store.tail(last, PAGE):
             last = news[-1][0]
             for order_id in {order_id for _, order_id in news}:
                 self.feed.publish(order_id)

@@ -18,6 +18,8 @@ from .registry import Registry
 from .saga import Saga
 from .standing import expected, phase, status, wake_at
 
+#: Requests are the engine's own, whatever converter the user's classes need.
+REQUESTS = Codec()
 #: How the history names the kinds of work.
 WORDS = {Work.ACTION: "action", Work.PROBE: "probe", Work.COMPENSATION: "compensation"}
 #: Characters of an exception's text that are kept.
@@ -75,7 +77,7 @@ class OrderBehaviour:
 
     def decide(self, state: OrderState, event: object, moment: Moment) -> Decision[OrderState]:
         """Ask the planner, and answer its own questions on the way."""
-        if isinstance(event, Due) and not _is_due(state, moment):
+        if isinstance(event, Due) and (moment.draining or not _is_due(state, moment)):
             return Decision(state)
         if isinstance(event, Message):
             return self._receive(state, event, moment)
@@ -90,7 +92,7 @@ class OrderBehaviour:
         """Decode a message; what this raises sets the message aside."""
         saga = state.saga
         if message.lane is Lane.CONTROL:
-            control = evolve(self.codec.decode(message.body, Control), seq=message.seq)
+            control = evolve(REQUESTS.decode(message.body, Control), seq=message.seq)
             decision = self._decide(state, state.values, control, moment)
             if control.result is None:
                 return decision
@@ -181,7 +183,10 @@ def value_type(saga: Saga[Any], index: int, kind: str | None) -> Any:
 
 def failure(error: BaseException) -> Failure:
     """What an attempt raised, as text that can be stored."""
-    text = str(error).encode(errors="backslashreplace").decode()
+    try:
+        text = str(error).encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001  # the user's exception cannot even be shown
+        text = ""
     return Failure(type(error).__name__, text[:TEXT])
 
 

@@ -47,6 +47,7 @@ class Draft:
     notes: list[Note] = field(factory=list)
     answers: list[tuple[int, str]] = field(factory=list)
     guarded: bool = False
+    expires: bool = True  #: whether this event may let a wait for a message run out
     _before: list[Slot] = field(init=False)
 
     def __attrs_post_init__(self) -> None:

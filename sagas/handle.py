@@ -11,8 +11,10 @@ from attrs import field, frozen
 from ..storage import Tombstone
 from .access import Access
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
+from .errors import OrderError
 from .events import Control, Verb
-from .runner import result_fits
+from .progress import ParkReason
+from .runner import result_bytes
 from .views import OrderStatus, Outcome, Transition, buried_status, order_status
 
 #: Seconds that a request waits for its decision.
@@ -84,10 +86,11 @@ class Handle:
     async def resolve(self, park: int, result: object, *, by: str, why: str) -> VerbAnswer:
         """Say what really happened: the step's result (for a compensation: `None`), or `DID_NOT_HAPPEN`.
 
-        Raises `Unencodable` or `Undecodable` for a result that does not fit the step.
+        Raises `Unencodable` or `Undecodable` for a result that does not fit the step, and `OrderError` in a process
+        that does not know the saga.
         """
         happened = not isinstance(result, _DidNotHappen)
-        body = await self._encode(result) if happened and result is not None else None
+        body = await self._encode(result) if happened else None
         return await self._operate(Control(Verb.RESOLVE, by, why, park, body, happened))
 
     async def skip(self, park: int, *, by: str, why: str) -> VerbAnswer:
@@ -114,9 +117,11 @@ class Handle:
 
     async def _encode(self, result: object) -> bytes | None:
         """The bytes of a result, checked against the step that the order is parked for."""
-        record = await self._access.record(self.id)
-        saga = self._access.registry.find(record.definition)
+        access = self._access
+        saga = access.registry.find((await access.record(self.id)).definition)
+        if saga is None:
+            raise OrderError(self.id, "cannot be resolved here: this process lacks its saga, so register it")
         park = (await self.status()).park
-        if saga is None or park is None or park.step is None:
+        if park is None or park.step is None or park.reason is ParkReason.COMPENSATION:
             return None
-        return result_fits(self._access.codec, saga, park.step, result)
+        return result_bytes(access.codec, saga, park.step, result)

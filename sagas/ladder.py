@@ -60,6 +60,8 @@ def late(draft: Draft, event: Late) -> None:
     if event.work is latest and slot.sent[latest] == event.number and not slot.running:
         draft.slot(event.slot).lingers = None
     draft.note("LATE", event.slot, event.number, remark=event.answer)
+    if slot.running and slot.work is event.work and slot.sent[event.work] == event.number:
+        _cut_off(draft, event.slot, event.work)  # the report of its timeout was lost in a crash of the actor
 
 
 def resumed(draft: Draft, event: Resumed) -> None:

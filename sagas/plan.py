@@ -26,6 +26,9 @@ def plan(saga: Saga[Any], progress: Progress, event: Event, moment: Moment) -> P
     """Decide what an event changes and what is to be done next."""
     draft = Draft(saga, progress, moment)
     _RECORD[type(event)](draft, event)
+    # A request overtakes messages, and must not let a wait run out before a message that was accepted in time: the
+    # timer, which is due by then, comes right behind the messages.
+    draft.expires = not isinstance(event, Control)
     if draft.progress.final is None and not moment.draining:
         _advance(draft)
     return draft.plan()
@@ -107,7 +110,7 @@ def _wait(draft: Draft, index: int, receive: Receive) -> bool:
             draft.commands.append(Evaluate(index))
         else:
             _listen(draft, index, receive)
-    elif slot.status is StepStatus.STARTED and slot.due is not None and slot.due <= draft.moment.now:
+    elif slot.status is StepStatus.STARTED and slot.due is not None and slot.due <= draft.moment.now and draft.expires:
         draft.guarded = True
         draft.idle(index, StepStatus.FAILED)
         draft.note("TIMEOUT", index)

@@ -49,6 +49,13 @@ class Attempt:
         """The timeout has come."""
         self.runner.expire(self)
 
+    def call_in_thread(self, function: Callable[..., object], arguments: dict[str, object]) -> object:
+        """Call the user's function, unless the attempt was given up while it waited for a thread."""
+        if self.timed_out or self.stopped:
+            msg = "the attempt was given up before a worker thread was free, and was not sent"
+            raise TimeoutError(msg)
+        return function(**arguments)
+
 
 @define(eq=False)
 class Runner:
@@ -70,7 +77,9 @@ class Runner:
         for run in effects:
             assert isinstance(run, Run)
             call = state.saga.call(run.slot, run.work)
-            assert call is not None, "the planner asks only for what the saga has"
+            if call is None:  # a probe that was there when it was asked for, and is not in the saga of today
+                self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
+                continue
             attempt = Attempt(self, key, state, run, call)
             self._attempts.setdefault(key, {})[run] = attempt
             attempt.timer = self.timers.after(call.timeout, attempt.expire)
@@ -127,7 +136,7 @@ class Runner:
         arguments = binding.arguments(context, state.input, state.values, self.services)
         if attempt.call.is_async:
             return await function(**arguments)
-        return await self.runtime.in_thread(partial(function, **arguments))
+        return await self.runtime.in_thread(partial(attempt.call_in_thread, function, arguments))
 
     def _context(self, attempt: Attempt) -> StepContext:
         state, run = attempt.state, attempt.run
@@ -188,9 +197,10 @@ class Runner:
 _NOBODY = StepContext(key="")
 
 
-def result_fits(codec: Codec, saga: Saga[Any], step: str, result: object) -> bytes | None:
-    """The bytes of a result that an operator gives for a step; raises where they would not decode."""
+def result_bytes(codec: Codec, saga: Saga[Any], step: str, result: object) -> bytes | None:
+    """The bytes of a result that an operator gives for a step; raises where a later step could not be given it."""
     index = next(i for i, slot in enumerate(saga.slots) if slot.name == step)
     body = codec.encode(result, f"the result of step {step!r}")
-    codec.decode(body, saga.results[index])
-    return body
+    if saga.results[index] is not None:
+        codec.decode(body, saga.results[index])
+    return None if result is None else body

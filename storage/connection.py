@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -112,10 +114,17 @@ def _create(path: str) -> None:
     for companion in (Path(path + "-wal"), Path(path + "-shm")):
         if companion.is_symlink():
             raise UnsafeStore(path, companion.name, "a plain file", "a symbolic link")
-    try:
+    # A file that exists must never be opened here, not even to look at it: POSIX drops all locks that this process
+    # holds on a file when it closes any descriptor of it, and another process would then take the log of a live
+    # host for an orphan, and delete it.
+    if Path(path).is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if os.path.lexists(path):
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return
+    with suppress(FileExistsError):  # another process was faster, and may use it already
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # the system's own words if it may not be written
 
 
 def _connect(path: str, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from .errors import StoreBusy, StoreError
+from .errors import StoreBusy, StoreError, StoreUnavailable
 from .store import Accept, Advance, Create, Write
 
 R = TypeVar("R")
@@ -53,6 +53,8 @@ class Writer:
     def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
         """Queue a write; `done` is called in the event loop, never before this returns."""
         refusal = self._closing or self._refusal
+        if refusal is None and self._task.done():
+            refusal = StoreUnavailable("the event loop is ending, and nothing more is written: start the service again")
         if refusal is not None:
             asyncio.get_running_loop().call_soon(done, refusal)
             return
@@ -72,20 +74,30 @@ class Writer:
         self._closing = error
         self._wake.set()
         await asyncio.wait([self._task])
-        # Nothing is left, unless the loop is shutting down and has cancelled the writer with all other tasks.
-        for _, done in (*self._batch, *self._urgent, *self._ordinary):
-            _call(done, error)
 
     async def _run(self) -> None:
-        while True:
-            while self._urgent or self._ordinary:
-                self._batch = self._take()
-                await self._commit_batch(self._batch)
-                self._batch = []
-            if self._closing is not None:
-                return
-            self._wake.clear()
-            await self._wake.wait()
+        try:
+            while True:
+                while self._urgent or self._ordinary:
+                    self._batch = self._take()
+                    await self._commit_batch(self._batch)
+                    self._batch = []
+                if self._closing is not None:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+        except asyncio.CancelledError:
+            # A loop that ends cancels the writer with all other tasks: nobody may wait for an answer for ever.
+            self._answer_all(StoreUnavailable("the event loop ended in the middle of a write: its outcome is unknown"))
+            raise
+
+    def _answer_all(self, error: StoreError) -> None:
+        items = (*self._batch, *self._urgent, *self._ordinary)
+        self._batch = []
+        self._urgent.clear()
+        self._ordinary.clear()
+        for _, done in items:
+            _call(done, error)
 
     def _take(self) -> list[_Item]:
         batch: list[_Item] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -9,6 +10,7 @@ from attrs import frozen
 from atone import (
     InvalidId,
     MailboxFull,
+    Saga,
     SendAnswer,
     Status,
     StepContext,
@@ -21,7 +23,7 @@ from atone.sagas import access
 from atone.storage import Accept, Lane
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life
-from tests.sagas.world import Approve, Decline, World, effect, line_of
+from tests.sagas.world import Approve, Decline, Order, World, effect, line_of
 
 pytestmark = pytest.mark.anyio
 
@@ -33,16 +35,16 @@ class Stranger:
     text: str = ""
 
 
-def approval(**options: object) -> object:
+def approval(**options: Any) -> Saga[Order]:
     """Wait for a decision between two steps."""
-    wait = receive(Approve | Decline, decline=Decline, name="decision", **options)  # type: ignore[arg-type]
+    wait = receive(Approve | Decline, decline=Decline, name="decision", **options)
     return line_of(effect("reserve"), wait, effect("charge"))
 
 
 async def test_a_message_leads_the_order_on() -> None:
     """The order waits, and the message is durable when `send` returns."""
     world = World()
-    async with Life([approval()], world) as life:  # type: ignore[list-item]
+    async with Life([approval()], world) as life:
         handle = await life.start()
         assert await life.status() is Status.WAITING
         assert await handle.send(Approve()) is SendAnswer.ACCEPTED
@@ -53,7 +55,7 @@ async def test_a_message_that_comes_early_is_kept() -> None:
     """It is taken as soon as the order gets there."""
     world, gate = World(), asyncio.Event()
     world.script["reserve"] = [gate]
-    async with Life([approval()], world) as life:  # type: ignore[list-item]
+    async with Life([approval()], world) as life:
         handle = await life.start()
         assert await handle.send(Approve()) is SendAnswer.ACCEPTED
         await settle()
@@ -64,7 +66,7 @@ async def test_a_message_that_comes_early_is_kept() -> None:
 
 async def test_a_repeated_message_is_told_apart_from_a_new_one() -> None:
     """By its id, also after it was consumed."""
-    async with Life([approval()], World()) as life:  # type: ignore[list-item]
+    async with Life([approval()], World()) as life:
         handle = await life.start()
         assert await handle.send(Approve(), id="a-1") is SendAnswer.ACCEPTED
         await settle()
@@ -75,7 +77,7 @@ async def test_a_repeated_message_is_told_apart_from_a_new_one() -> None:
 
 async def test_messages_for_nobody_are_told_so() -> None:
     """An order that never was, one that has ended, and one whose saga has no place for it."""
-    async with Life([approval()], World()) as life:  # type: ignore[list-item]
+    async with Life([approval()], World()) as life:
         assert await life.coordinator.order("nobody").send(Approve()) is SendAnswer.NOT_FOUND
         handle = await life.start()
         assert await handle.send(Stranger()) is SendAnswer.NEVER_EXPECTED
@@ -89,7 +91,7 @@ async def test_limits_hold_before_acceptance(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(access, "MAILBOX", 2)
     world = World()
     world.script["reserve"] = [asyncio.Event()]
-    async with Life([approval()], world) as life:  # type: ignore[list-item]
+    async with Life([approval()], world) as life:
         handle = await life.start()
         with pytest.raises(TooLarge):
             await handle.send(Approve("x" * (2 * 1024 * 1024)))
@@ -146,7 +148,7 @@ async def test_order_of_acceptance_holds_over_processes() -> None:
 
 async def test_a_message_that_cannot_be_decoded_is_set_aside() -> None:
     """With the reason, and the order goes on to the next one."""
-    async with Life([approval()], World()) as life:  # type: ignore[list-item]
+    async with Life([approval()], World()) as life:
         handle = await life.start()
         await settle()
         life.disk.apply(Accept("1", "bad", Lane.DATA, "Approve", b'{"by": [', life.clock.wall, 9))
@@ -159,7 +161,7 @@ async def test_a_message_that_cannot_be_decoded_is_set_aside() -> None:
 
 async def test_what_nobody_consumed_is_closed_when_the_order_ends() -> None:
     """No message is left waiting for an order that has ended."""
-    async with Life([approval()], World()) as life:  # type: ignore[list-item]
+    async with Life([approval()], World()) as life:
         handle = await life.start()
         await handle.send(Approve(), id="1")
         await handle.send(Approve(), id="2")
@@ -171,7 +173,7 @@ async def test_effects_of_a_message_happen_once_over_a_death_at_every_commit() -
     """Consuming is part of the transition: the step behind the wait runs under one key, once acknowledged."""
     for commit in range(2, 8):
         world = World()
-        async with Life([approval()], world) as life:  # type: ignore[list-item]
+        async with Life([approval()], world) as life:
             handle = await life.start()
             await settle()
             life.store.die_at = (commit, "after")

@@ -99,10 +99,13 @@ async def test_a_step_after_the_pivot_that_gives_up_is_parked() -> None:
     for verb in ("retry", "resolve", "skip"):
         world = World()
         world.script["confirm"] = [LINE_DOWN]
-        async with Life([shop(ONCE)], world) as life:
+        saga = shop(ONCE)
+        async with Life([saga], world) as life:
             handle, seen = await parked(life, ParkReason.STEP)
             if verb == "resolve":
-                answer = await handle.resolve(number(seen), None, by="eve", why="sent by hand")
+                with pytest.raises(Undecodable, match="Confirm"):
+                    await handle.resolve(number(seen), None, by="eve", why="sent by hand")
+                answer = await handle.resolve(number(seen), saga.results[-1](9), by="eve", why="sent by hand")
             else:
                 answer = await getattr(handle, verb)(number(seen), by="eve", why="ok")
             assert answer is VerbAnswer.ACCEPTED

@@ -368,7 +368,16 @@ def test_a_suspended_order_keeps_its_times() -> None:
     assert [] == story.hear(Due(), 9.0)
     assert story.world.progress.reason is None
     assert wake_at(story.saga, story.world.progress) is None
-    assert [Run(0, UNDO, 1)] == story.hear(Control(Verb.RESUME, "ann", "because"), 10.0)
+    assert [] == story.hear(Control(Verb.RESUME, "ann", "because"), 10.0)
+    assert [Run(0, UNDO, 1)] == story.hear(Due(), 10.0)
+
+
+def test_a_request_lets_no_wait_run_out_before_a_message_that_came_in_time() -> None:
+    """Requests overtake messages; the timer, which is due as well, comes behind them."""
+    story = tell(receive(Approve, timeout=timedelta(seconds=5)), compensatable("a"))
+
+    assert [] == story.hear(Control(Verb.RETRY, "ann", "because", 7), 9.0)
+    assert [Run(1, ACTION, 1)] == story.hear(Arrived(1, "Approve", b"{}"), 9.0)
 
 
 def test_a_suspended_order_outlives_its_deadline() -> None:

@@ -1,14 +1,25 @@
 """One owner: who hosts, who stands by, and what happens when that changes."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from atone import AnswerPending, CancelAnswer, SendAnswer, Status, StoreUnavailable, VerbAnswer, receive
+from atone import (
+    AnswerPending,
+    CancelAnswer,
+    Coordinator,
+    SendAnswer,
+    SqliteStore,
+    Status,
+    StoreUnavailable,
+    VerbAnswer,
+    receive,
+)
 from atone.sagas.errors import AlreadyHosted
-from tests.manual_runtime import settle
+from tests.manual_runtime import settle, until
 from tests.sagas.harness import Life, certainly_gone, later
-from tests.sagas.world import Approve, World, effect, line_of, shop
+from tests.sagas.world import Approve, Line, Order, World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -205,3 +216,26 @@ async def test_a_host_takes_up_what_was_accepted_while_nobody_hosted() -> None:
     async with first.successor() as heir:
         assert (await heir.outcome("1")).status is Status.COMPLETED
         assert (await heir.outcome("2")).status is Status.COMPLETED
+
+
+async def test_three_coordinators_on_one_file(tmp_path: Path) -> None:
+    """A host, a standby and a script, on SQLite and on the real clock: the order outlives the host."""
+    world = World()
+    saga = line_of(effect("reserve"), receive(Approve), effect("charge"))
+
+    class Here:
+        alive = True
+
+    def opened(*, host: bool = True) -> Coordinator:
+        store = SqliteStore(tmp_path / "orders.db")
+        return Coordinator(store, sagas=[saga], provide=[Line(world, Here())], host=host)
+
+    async with opened() as host, opened() as standby, opened(host=False) as script:
+        await script.start(saga, Order(), id="1")
+        await until(lambda: world.count("reserve") == 1)
+        await host.__aexit__(None, None, None)
+        waiting = later(standby.order("1").outcome(timeout=20))
+        assert await script.order("1").send(Approve()) is SendAnswer.ACCEPTED
+        assert (await waiting).status is Status.COMPLETED
+        assert standby.hosting
+    assert world.log == ["reserve#1", "charge#1"]

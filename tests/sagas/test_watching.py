@@ -167,3 +167,16 @@ async def test_an_end_committed_unseen_is_told_to_those_who_wait() -> None:
         await life.clock.advance(5)
         assert waiting.result().status is Status.COMPLETED
         assert watching.result()[-1].target == Status.COMPLETED
+
+
+async def test_an_end_by_a_request_committed_unseen_is_told_as_well() -> None:
+    """Nothing ran when the order was cancelled, so that nothing is reported for it afterwards."""
+    async with Life([line_of(receive(Approve))], World()) as life:
+        handle = await life.start()
+        waiting = later(handle.outcome())
+        await settle()
+        life.store.fail_at = (life.store.writes + 2, "after")
+        cancelling = later(handle.cancel("no", by="bob"))
+        await life.clock.advance(5)
+        assert waiting.result().status is Status.COMPENSATED
+        cancelling.cancel()
