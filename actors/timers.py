@@ -79,7 +79,7 @@ class Timers:
 
     def _fire_due(self) -> None:
         current = self._runtime.monotonic() / SLOT + 1e-6
-        due = []
+        due: list[int] = []
         while self._order and self._order[0] <= current:
             due.append(heapq.heappop(self._order))
         for number in due:
