@@ -30,7 +30,7 @@ class Cause:
     kind: CauseKind
     reason: str | None = None  #: in words
     by: str | None = None  #: who asked for it
-    message: object | None = None  #: the message that declined it
+    message: object | None = field(default=None, repr=False)  #: the message that declined it; a payload, so not in logs
 
 
 @frozen
