@@ -152,6 +152,12 @@ class Saga(Generic[I]):
             msg = f"saga {self.name!r} has a deadline of {self.deadline:g} s: give a timedelta above zero"
             raise DefinitionError(msg)
         names = [slot.name for slot in self.slots]
+        odd = next((name for name in names if not name or not name.isprintable() or set(name) & set(" /")), None)
+        if odd is not None:
+            msg = (
+                f"saga {self.name!r} has a place named {odd!r}: use a name without blanks and slashes, as history does"
+            )
+            raise DefinitionError(msg)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             msg = f"saga {self.name!r} has two places named {', '.join(twice)}: give one of them a name= of its own"

@@ -38,6 +38,7 @@ def saga(*steps: Any, **options: Any) -> Saga[Order]:
         ),
         ([parallel(compensatable("a"), plain("b")), plain("ship", pivot=True)], {}, "'b'.*cannot be undone"),
         ([plain("ship", pivot=True), plain("land", pivot=True)], {}, "the pivots ship, land: keep one"),
+        ([compensatable("take it")], {}, "a place named 'take it': use a name without blanks"),
         ([compensatable("a"), compensatable("a")], {}, "two places named a: give one of them a name="),
         ([receive(Approve), receive(Approve)], {}, "two places named approve"),
         ([parallel(compensatable("a"), compensatable("b")), compensatable("b")], {}, "two places named b"),
