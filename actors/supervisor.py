@@ -449,6 +449,8 @@ class Supervisor(Generic[S]):
         def done(result: Done | Stale | Fenced | StoreError) -> None:
             if isinstance(result, StoreError):
                 logger.error("actor %d could not be set aside, and will be: %s", key, result)
+            else:
+                self.look_again()
 
         self.stage.stop(key)
         self._kept.pop(key, None)
