@@ -2,7 +2,6 @@
 
 from .actor import Actor, Turn
 from .behaviour import Begin, Behaviour, Decision, Due, Moment, Resumed, Stage
-from .errors import ActorError, NotHosting
 from .mailbox import Mailbox
 from .ownership import Ownership
 from .restarts import Intensity, Restarts
@@ -12,7 +11,6 @@ from .timers import Timer, Timers
 
 __all__ = [
     "Actor",
-    "ActorError",
     "Begin",
     "Behaviour",
     "Cancellable",
@@ -22,7 +20,6 @@ __all__ = [
     "Limits",
     "Mailbox",
     "Moment",
-    "NotHosting",
     "Ownership",
     "Restarts",
     "Resumed",

@@ -214,11 +214,7 @@ class Supervisor(Generic[S]):
 
     def unknown(self, error: StoreError) -> None:
         """The store is in trouble: forget what is in memory, and read again when the store answers."""
-        if not self.sick.is_set():
-            logger.error("store trouble, no step begins until it recovers: %s", error)
-            self.sick.set()
-        for one in list(self.actors.values()):
-            self._keep(one)
+        self._fall_sick(f"store trouble, no step begins until it recovers: {error}")
 
     def stale(self, actor: Actor[S]) -> None:
         """The actor is not as it is on disk: read it again."""
@@ -233,12 +229,8 @@ class Supervisor(Generic[S]):
 
     def stand_down(self, why: str) -> None:
         """Begin nothing and stop what runs: this process cannot be sure that it still owns the store."""
-        if not self.sick.is_set():
-            logger.error("no step begins: %s", why)
-            self.sick.set()
         self.stage.stop_all()
-        for actor in list(self.actors.values()):
-            self._keep(actor)
+        self._fall_sick(f"no step begins: {why}")
 
     def crashed(self, actor: Actor[S], error: Exception) -> None:
         """Restart an actor whose own code raised, or stop it when that happens too often."""
@@ -417,6 +409,14 @@ class Supervisor(Generic[S]):
             actor.mailbox.report(report)
         actor.arm(record.snapshot.wake_at)
         actor.proceed()
+
+    def _fall_sick(self, why: str) -> None:
+        """Trust nothing that is in memory until `heal` has seen the disk again."""
+        if not self.sick.is_set():
+            logger.error("%s", why)
+            self.sick.set()
+        for actor in list(self.actors.values()):
+            self._keep(actor)
 
     def _keep(self, actor: Actor[S]) -> None:
         """Drop an actor that will be reloaded; what its effects reported is kept for it."""

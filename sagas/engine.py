@@ -148,7 +148,7 @@ class Engine:
     def _publish(self, actor: Actor[OrderState], turn: Turn[OrderState]) -> None:
         """Tell whoever waits for this order; one that has ended is told with its outcome."""
         end = turn.snapshot.phase is Phase.FINAL
-        if actor.id in self.access.feed.subscribers and self.access.feed.wanted(actor.id, end=end):
+        if self.access.feed.wanted(actor.id, end=end):
             state = turn.state
             news = outcome(state.id, state.saga, state.progress, state.values, self.access.codec) if end else None
             self.access.feed.publish(actor.id, news, end=end)

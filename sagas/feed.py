@@ -62,7 +62,8 @@ class Feed:
 
     def wanted(self, id: str, *, end: bool) -> bool:
         """Whether anybody wants to be told of this news of an order."""
-        return any(end or not subscription.only_end for subscription in self.subscribers.get(id, ()))
+        subscribers = self.subscribers.get(id)
+        return subscribers is not None and any(end or not subscription.only_end for subscription in subscribers)
 
     def publish(self, id: str, news: object = None, *, end: bool = True) -> None:
         """Tell the subscribers of an order; `end` is whether this may be its end."""
