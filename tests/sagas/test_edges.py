@@ -33,6 +33,21 @@ async def test_no_step_begins_after_the_coordinator_was_left() -> None:
     assert world.count("charge") == 1
 
 
+async def test_a_start_whose_commit_comes_after_a_takeover_begins_nothing() -> None:
+    """The host learns that it was replaced while the creation is on its way to the disk."""
+    world = World()
+    async with Life([shop()], world) as life:
+        supervisor = life.coordinator._access.supervisor
+        assert supervisor is not None
+        starting = later(life.start())
+        while not supervisor.busy:
+            await asyncio.sleep(0)
+        supervisor.fenced()
+        await starting
+        await settle()
+        assert world.log == []
+
+
 async def test_an_end_is_told_while_an_attempt_still_lingers() -> None:
     """The order is compensated after the grace, and whoever asks then learns it from the disk."""
     world, gate = World(), asyncio.Event()
