@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from atone import Saga, Status, StoreUnavailable
-from tests.manual_runtime import settle
+from tests.manual_runtime import settle, until
 from tests.sagas.harness import ONCE, TWICE, Life, later
 from tests.sagas.world import Order, World, effect, shop
 
@@ -40,8 +40,7 @@ async def test_a_start_whose_commit_comes_after_a_takeover_begins_nothing() -> N
         supervisor = life.coordinator._access.supervisor
         assert supervisor is not None
         starting = later(life.start())
-        while not supervisor.busy:
-            await asyncio.sleep(0)
+        await until(lambda: supervisor.busy)
         supervisor.fenced()
         await starting
         await settle()
