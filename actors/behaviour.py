@@ -11,12 +11,12 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
-from ..storage import Entry, Message, Record, Snapshot
+from ..storage import Entry, Message, Record, Snapshot, plain
 
 S = TypeVar("S")
 
 
-@frozen
+@plain
 class Moment:
     """The time and the luck of an event."""
 
@@ -48,7 +48,7 @@ class Resumed:
     kept: tuple[object, ...] = ()
 
 
-@frozen
+@plain
 class Decision(Generic[S]):
     """What a behaviour decided about one event. Nothing of it counts until it is on disk."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from ..actors import Moment
+from ..storage import plain
 from .events import Command, Run
 from .progress import Failure, Park, ParkReason, Progress, Reason, Slot, Status, StepStatus, Work, counted
 from .receive import Receive
@@ -14,7 +15,7 @@ from .saga import Saga, Zone
 from .standing import too_late
 
 
-@frozen
+@plain
 class Note:
     """What happened, for the history."""
 
@@ -25,7 +26,7 @@ class Note:
     remark: str | None = None
 
 
-@frozen
+@plain
 class Plan:
     """What the planner decided. Nothing of it counts until `progress` is on disk."""
 

@@ -7,12 +7,13 @@ from enum import StrEnum
 from attrs import frozen
 
 from ..actors import Begin, Due, Resumed
+from ..storage import plain
 from .progress import Failure, Work
 
 # ── what happens ──────────────────────────────────────────────────────────────────────────────────
 
 
-@frozen
+@plain
 class Returned:
     """An attempt succeeded.
 
@@ -60,7 +61,7 @@ class Probed:
     failure: Failure | None = None  #: what the probe raised, when it raised
 
 
-@frozen
+@plain
 class Ended:
     """The attempt `number` of `work` on a slot has ended."""
 
@@ -127,7 +128,7 @@ Event = Begin | Due | Resumed | Ended | Late | Evaluated | Arrived | Control
 # ── what the planner asks for ─────────────────────────────────────────────────────────────────────
 
 
-@frozen
+@plain
 class Run:
     """Send attempt `number` of `work`, once the intent is on disk."""
 

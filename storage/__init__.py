@@ -22,6 +22,7 @@ from .errors import (
     WriteRefused,
 )
 from .memory import MemoryStore
+from .plain import plain
 from .process import is_gone, this_process
 from .sqlite import SqliteStore
 from .store import (
@@ -118,5 +119,6 @@ __all__ = [
     "checksum",
     "is_gone",
     "make_converter",
+    "plain",
     "this_process",
 ]

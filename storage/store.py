@@ -26,6 +26,7 @@ from typing import Generic, Protocol, TypeVar
 from attrs import field, frozen
 
 from .errors import StoreError
+from .plain import plain
 
 R = TypeVar("R")
 
@@ -54,7 +55,7 @@ class Definition:
     fingerprint: str
 
 
-@frozen
+@plain
 class Snapshot:
     """The state that one transition leaves behind."""
 
@@ -65,7 +66,7 @@ class Snapshot:
     deaths: int = 0  #: how often in a row the host's process died with this actor at work
 
 
-@frozen
+@plain
 class Entry:
     """One line of an actor's history. It never holds a payload."""
 
@@ -80,7 +81,7 @@ class Entry:
     begun: str | None = None  #: the attempts that may be sent once this is on disk
 
 
-@frozen
+@plain
 class Message:
     """A message that was accepted and not yet consumed."""
 
@@ -141,12 +142,12 @@ class Write(Generic[R]):
 # ── results: all of them certain ──────────────────────────────────────────────────────────────────
 
 
-@frozen
+@plain
 class Done:
     """The write is on disk."""
 
 
-@frozen
+@plain
 class Created:
     """The actor is on disk."""
 
@@ -167,7 +168,7 @@ class Purged:
     tombstone: Tombstone
 
 
-@frozen
+@plain
 class Accepted:
     """The message is on disk."""
 
@@ -219,7 +220,7 @@ class Unseen:
 # ── writes ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@frozen
+@plain
 class Create(Write["Created | Exists | Purged | Fenced"]):
     """Create an actor. Any process may create one at revision 0; only the owner (`epoch` given) at 1."""
 
@@ -234,7 +235,7 @@ class Create(Write["Created | Exists | Purged | Fenced"]):
     parts: tuple[tuple[str, bytes], ...] = ()
 
 
-@frozen
+@plain
 class Advance(Write["Done | Stale | Fenced | Unseen"]):
     """Move an actor from `revision - 1` to `revision`. Clears its quarantine."""
 
