@@ -32,15 +32,12 @@ from ..storage import (
     Write,
     WriteRefused,
 )
-from .behaviour import Begin, Behaviour, Due, Moment, Stage
+from .behaviour import Begin, Behaviour, Decision, Due, Moment, Stage
 from .mailbox import Mailbox
 from .runtime import Runtime
 from .timers import Timer, Timers
 
 S = TypeVar("S")
-
-
-_NO_SNAPSHOT = Snapshot("", Phase.ACTIVE, b"")
 
 
 class Host(Protocol):
@@ -91,14 +88,9 @@ class Host(Protocol):
 class Turn(Generic[S]):
     """Everything that one commit says."""
 
-    state: S
-    snapshot: Snapshot = _NO_SNAPSHOT
-    effects: tuple[object, ...] = ()
-    history: tuple[Entry, ...] = ()
-    answers: tuple[tuple[int, str], ...] = ()
-    parts: tuple[tuple[str, bytes], ...] = ()
-    guarded: bool = False
-    taken: tuple[object, ...] = ()  #: the events that were received
+    decision: Decision[S]
+    snapshot: Snapshot
+    taken: tuple[object, ...]  #: the events that were received
 
 
 @define(eq=False)
@@ -133,7 +125,7 @@ class Actor(Generic[S]):
         if self.turn is not None or self.stopped:
             return
         try:
-            turn = self._decide() if self.mailbox else None
+            turn = self._decide()
         except Exception as error:  # noqa: BLE001  # whatever the behaviour raises is the supervisor's to judge
             self.host.crashed(self, error)
             return
@@ -153,10 +145,10 @@ class Actor(Generic[S]):
         assert turn is not None, "a behaviour decides something about Begin"
         self.turn = turn
         now = self.host.runtime.now()
+        decision = turn.decision
         write = Create(
-            self.id, definition, input, now, turn.snapshot, turn.history,
-            revision=1, epoch=self.host.epoch, parts=turn.parts,
-        )  # fmt: skip
+            self.id, definition, input, now, turn.snapshot, decision.history, 1, self.host.epoch, decision.parts
+        )
 
         def created(result: Created | Exists | Purged | Fenced | StoreError) -> None:
             if isinstance(result, Created):
@@ -186,64 +178,55 @@ class Actor(Generic[S]):
             return None
         runtime = self.host.runtime
         moment = Moment(runtime.now(), runtime.random(), self.host.draining)
-        draft = Turn(self.state)
-        while event is not None:
-            draft.taken += (event,)
-            try:
-                self._fold(draft, event, moment)
-            except Exception:
-                self.mailbox.put_back(draft.taken[:-1])
-                raise
-            event = self._take(draft.state)
-        if not draft.history and not draft.answers and draft.state is self.state:
-            return None
-        draft.snapshot = self.behaviour.encode(draft.state)
-        if draft.snapshot.phase is Phase.FINAL:
-            draft.answers += tuple((message.seq, "UNUSED") for message in self.mailbox.messages)
-        return draft
+        decision = None
+        taken: tuple[object, ...] = ()
+        try:
+            while event is not None:
+                more = self._ask(self.state if decision is None else decision.state, event, moment)
+                decision = more if decision is None else decision.then(more)
+                taken += (event,)
+                event = self._take(decision.state)
+            assert decision is not None, "there was an event"
+            if not decision.history and not decision.answers and decision.state is self.state:
+                return None
+            return Turn(decision, self.behaviour.encode(decision.state), taken)
+        except Exception:
+            self.mailbox.put_back(taken)
+            raise
 
     def _take(self, state: S) -> object | None:
-        return self.mailbox.take(lambda message: self.behaviour.accepts(state, message))
+        return self.mailbox.take(self.behaviour.accepts, state)
 
-    def _fold(self, turn: Turn[S], event: object, moment: Moment) -> None:
-        """Add what one event changes. A message that makes the behaviour raise is set aside."""
+    def _ask(self, state: S, event: object, moment: Moment) -> Decision[S]:
+        """What the behaviour decides. A message that makes it raise is set aside, and the actor goes on."""
         try:
-            decision = self.behaviour.decide(turn.state, event, moment)
+            return self.behaviour.decide(state, event, moment)
         except Exception as error:
             if not isinstance(event, Message) or isinstance(error, MemoryError | RecursionError):
                 raise
-            turn.answers += ((event.seq, "DEAD_LETTER"),)
-            turn.history += (self._dead_letter(event, error, moment),)
-            return
-        turn.state = decision.state
-        turn.effects += decision.effects
-        turn.history += decision.history
-        turn.answers += decision.answers
-        turn.parts += decision.parts
-        turn.guarded = turn.guarded or decision.guarded
-
-    def _dead_letter(self, message: Message, error: Exception, moment: Moment) -> Entry:
-        """Set aside a message that cannot be consumed; the actor goes on."""
-        status = self.snapshot.status
-        reason = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()[:500]
-        return Entry(moment.now, "DEAD_LETTER", status, status, error=reason, note=message.id)
+            status = self.snapshot.status
+            reason = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()[:500]
+            entry = Entry(moment.now, "DEAD_LETTER", status, status, error=reason, note=event.id)
+            return Decision(state, (), (entry,), ((event.seq, "DEAD_LETTER"),))
 
     # ── commit, reply, act ──
 
     def _advance(self, turn: Turn[S]) -> Advance:
-        final = turn.snapshot.phase is Phase.FINAL
-        known = 0 if final else len(self.mailbox.messages)
+        decision, snapshot, messages = turn.decision, turn.snapshot, self.mailbox.messages
+        answers, waiting = decision.answers, len(messages) if decision.guarded else None
+        if snapshot.phase is Phase.FINAL:  # nobody will take these any more
+            answers, waiting = answers + tuple([(message.seq, "UNUSED") for message in messages]), 0
         return Advance(
             self.key,
             self.revision + 1,
             self.host.epoch,
             self.host.runtime.now(),
-            turn.snapshot,
-            turn.history,
-            turn.answers,
-            turn.parts,
-            known if final or turn.guarded else None,
-            bool(turn.answers),
+            snapshot,
+            decision.history,
+            answers,
+            decision.parts,
+            waiting,
+            bool(answers),
         )
 
     def _committed(self, result: Done | Stale | Fenced | Unseen | StoreError) -> None:
@@ -253,18 +236,15 @@ class Actor(Generic[S]):
         if isinstance(result, Done):
             self.turn = None
             self.revision += 1
-            self.state, self.snapshot = turn.state, turn.snapshot
+            self.state, self.snapshot = turn.decision.state, turn.snapshot
             self.arm(turn.snapshot.wake_at)
             self.host.committed(self, turn)
-            if turn.effects and not self.host.may_act():
-                self.host.stand_down("the lease was not renewed in time")
+            if turn.decision.effects and not self._act(turn.decision.effects):
                 return
-            try:
-                self.host.stage.perform(self.key, self.state, turn.effects)
-            except Exception as error:  # noqa: BLE001  # an actor whose work did not begin must not look alive
-                self.host.crashed(self, error)
-                return
-            self.proceed()
+            if self.mailbox:
+                self.proceed()
+            else:
+                self.host.settled(self)
         elif isinstance(result, Unseen):
             self.turn = None
             self.mailbox.put_back(turn.taken)
@@ -278,6 +258,18 @@ class Actor(Generic[S]):
             self.host.fenced()
         else:
             self.host.stale(self)
+
+    def _act(self, effects: tuple[object, ...]) -> bool:
+        """Begin what was committed; whether the actor may go on."""
+        if not self.host.may_act():
+            self.host.stand_down("the lease was not renewed in time")
+            return False
+        try:
+            self.host.stage.perform(self.key, self.state, effects)
+        except Exception as error:  # noqa: BLE001  # an actor whose work did not begin must not look alive
+            self.host.crashed(self, error)
+            return False
+        return True
 
     def arm(self, wake_at: float | None) -> None:
         """Be woken at that time, if nothing happens before."""

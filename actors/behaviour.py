@@ -59,6 +59,17 @@ class Decision(Generic[S]):
     parts: tuple[tuple[str, bytes], ...] = ()  #: large values to be kept beside the snapshot
     guarded: bool = False  #: commit only if no message waits that the actor has not seen
 
+    def then(self, more: Decision[S]) -> Decision[S]:
+        """Both decisions as one."""
+        return Decision(
+            more.state,
+            self.effects + more.effects,
+            self.history + more.history,
+            self.answers + more.answers,
+            self.parts + more.parts,
+            self.guarded or more.guarded,
+        )
+
 
 class Behaviour(Protocol[S]):
     """A kind of actor. Events are `Begin`, `Due`, `Resumed`, messages, and whatever its own effects report."""

@@ -7,10 +7,13 @@ is limited where they are accepted (`Accept.limit`), before anything is promised
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from attrs import define, field
 
 from ..storage import Lane, Message
+
+S = TypeVar("S")
 
 
 @define(eq=False)
@@ -38,10 +41,10 @@ class Mailbox:
         """Add a report of the actor's own."""
         self._reports.append(event)
 
-    def take(self, accepts: Callable[[Message], bool]) -> object | None:
+    def take(self, accepts: Callable[[S, Message], bool], state: S) -> object | None:
         """Remove and return what is to be received next, if anything."""
         for place, message in enumerate(self.messages):
-            if message.lane is Lane.CONTROL or accepts(message):
+            if message.lane is Lane.CONTROL or accepts(state, message):
                 return self.messages.pop(place)
         return self._reports.pop(0) if self._reports else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..actors import Decision, Due, Moment
 from ..storage import Codec, Entry, Lane, Message, Record, Snapshot
@@ -26,7 +26,7 @@ WORDS = {Work.ACTION: "action", Work.PROBE: "probe", Work.COMPENSATION: "compens
 TEXT = 500
 
 
-@frozen(eq=False)
+@define(eq=False)
 class OrderState:
     """An order in memory: its progress, and the decoded values that its steps ask for."""
 
@@ -38,7 +38,7 @@ class OrderState:
     status: Status = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "status", status(self.saga, self.progress))
+        self.status = status(self.saga, self.progress)
 
 
 @frozen
@@ -81,12 +81,7 @@ class OrderBehaviour:
             return Decision(state)
         if isinstance(event, Message):
             return self._receive(state, event, moment)
-        decision = self._decide(state, state.values, cast("Event", event), moment)
-        if type(event) is Ended and type(event.how) is Returned and event.how.result is not None:
-            decided = decision.state
-            if decided.progress.slots[event.slot].result is event.how.result:  # and not merely noted as late
-                decided.values[event.slot] = event.how.value
-        return decision
+        return self._decide(state, state.values, cast("Event", event), moment)
 
     def _receive(self, state: OrderState, message: Message, moment: Moment) -> Decision[OrderState]:
         """Decode a message; what this raises sets the message aside."""
@@ -117,9 +112,20 @@ class OrderBehaviour:
             notes = notes + more.notes
             guarded = guarded or more.guarded
             decided = evolve(more, answers=decided.answers + more.answers)
-        after = OrderState(state.id, saga, state.input, decided.progress, values.copy())
+        progress = decided.progress
+        if type(event) is Ended and type(event.how) is Returned:
+            values = _with_result(values, progress, event.slot, event.how)
+        after = OrderState(state.id, saga, state.input, progress, values)
         history = _history(state, after, notes, commands, moment)
-        return Decision(after, commands, history, decided.answers, _parts(before, decided.progress), guarded)
+        return Decision(after, commands, history, decided.answers, _parts(before, progress), guarded)
+
+
+def _with_result(
+    values: dict[int, object], progress: Progress, index: int, returned: Returned
+) -> dict[int, object]:
+    """The values with the one of an attempt that succeeded, unless that was merely noted as late."""
+    kept = returned.result is not None and progress.slots[index].result is returned.result
+    return {**values, index: returned.value} if kept else values
 
 
 def _history(
@@ -132,7 +138,7 @@ def _history(
     """The notes as lines of history; the last one names the attempts whose intent is committed with it."""
     slots = after.saga.slots
     begun = " ".join([f"{slots[run.slot].name}/{WORDS[run.work]}/{run.number}" for run in commands if type(run) is Run])
-    last = len(notes) - 1
+    last = notes[-1] if notes else None
     return tuple(
         [
             Entry(
@@ -144,9 +150,9 @@ def _history(
                 note.attempt,
                 None if note.failure is None else str(note.failure),
                 note.remark,
-                (begun or None) if place == last else None,
+                (begun or None) if note is last else None,
             )
-            for place, note in enumerate(notes)
+            for note in notes
         ]
     )
 

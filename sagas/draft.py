@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
 from ..actors import Moment
 from ..storage import plain
@@ -37,27 +37,28 @@ class Plan:
     guarded: bool  #: commit only if no message waits that the order has not seen
 
 
-@define
+@define(eq=False)
 class Draft:
-    """A progress under change, with what it asks for so far."""
+    """A copy of a progress under change, with what it asks for so far."""
 
     saga: Saga[Any]
     progress: Progress
     moment: Moment
-    commands: list[Command] = field(factory=list)
-    notes: list[Note] = field(factory=list)
-    answers: list[tuple[int, str]] = field(factory=list)
+    _before: list[Slot]  #: the slots as they were; the copy shares those that are untouched
+    commands: tuple[Command, ...] = ()
+    notes: tuple[Note, ...] = ()
+    answers: tuple[tuple[int, str], ...] = ()
     guarded: bool = False
     expires: bool = True  #: whether this event may let a wait for a message run out
-    _before: list[Slot] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._before = self.progress.slots
-        self.progress = self.progress.copy()
+    @classmethod
+    def of(cls, saga: Saga[Any], progress: Progress, moment: Moment) -> Draft:
+        """A draft that leaves `progress` as it is."""
+        return cls(saga, progress.copy(), moment, progress.slots)
 
     def plan(self) -> Plan:
-        """Freeze what was decided."""
-        return Plan(self.progress, tuple(self.commands), tuple(self.notes), tuple(self.answers), self.guarded)
+        """What was decided."""
+        return Plan(self.progress, self.commands, self.notes, self.answers, self.guarded)
 
     def slot(self, index: int) -> Slot:
         """A slot that may be changed."""
@@ -66,9 +67,16 @@ class Draft:
             slot = self.progress.slots[index] = slot.copy()
         return slot
 
-    def note(self, event: str, index: int | None = None, attempt: int | None = None, **rest: Any) -> None:
+    def note(
+        self,
+        event: str,
+        index: int | None = None,
+        attempt: int | None = None,
+        failure: Failure | None = None,
+        remark: str | None = None,
+    ) -> None:
         """Put a line into the history."""
-        self.notes.append(Note(event, index, attempt, **rest))
+        self.notes += (Note(event, index, attempt, failure, remark),)
 
     def schedule(self, index: int, work: Work, delay: float = 0.0) -> None:
         """Name the next work of a slot, to begin after `delay` seconds."""
@@ -87,7 +95,7 @@ class Draft:
             slot.status = StepStatus.STARTED
         elif work is Work.COMPENSATION:
             slot.status = StepStatus.COMPENSATING
-        self.commands.append(Run(index, work, number))
+        self.commands += (Run(index, work, number),)
 
     def spend(self, index: int, work: Work, number: int | None = None) -> None:
         """Use up one attempt of the budget, or set what is used up."""

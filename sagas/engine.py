@@ -149,7 +149,7 @@ class Engine:
         """Tell whoever waits for this order; one that has ended is told with its outcome."""
         end = turn.snapshot.phase is Phase.FINAL
         if self.access.feed.wanted(actor.id, end=end):
-            state = turn.state
+            state = actor.state
             news = outcome(state.id, state.saga, state.progress, state.values, self.access.codec) if end else None
             self.access.feed.publish(actor.id, news, end=end)
 

@@ -16,6 +16,8 @@ from .progress import Failure, ParkReason, StepStatus, Work
 #: An order that was at work at so many deaths of the process in a row is parked.
 DEATHS_PARKED = 10
 
+#: How the history names the kinds of work, in the order of `Work`.
+_PREFIXES = ("", "PROBE_", "COMPENSATION_")
 _CUT_OFF = Failure("Interrupted", "the attempt was cut off, and may have had its effect")
 
 
@@ -41,7 +43,7 @@ def ended(draft: Draft, event: Ended) -> None:
 
 
 def _words(event: Ended) -> str:
-    what = {Work.ACTION: "", Work.PROBE: "PROBE_", Work.COMPENSATION: "COMPENSATION_"}[event.work]
+    what = _PREFIXES[event.work]
     match event.how:
         case Returned():
             return what + ("HAPPENED" if event.work is Work.PROBE else "RETURNED")

@@ -24,7 +24,7 @@ from .verbs import control
 
 def plan(saga: Saga[Any], progress: Progress, event: Event, moment: Moment) -> Plan:
     """Decide what an event changes and what is to be done next."""
-    draft = Draft(saga, progress, moment)
+    draft = Draft.of(saga, progress, moment)
     _RECORD[type(event)](draft, event)
     # A request overtakes messages, and must not let a wait run out before a message that was accepted in time: the
     # timer, which is due by then, comes right behind the messages.
@@ -107,7 +107,7 @@ def _wait(draft: Draft, index: int, receive: Receive) -> bool:
     slot = draft.progress.slots[index]
     if slot.status is StepStatus.PENDING:
         if receive.when is not None:
-            draft.commands.append(Evaluate(index))
+            draft.commands += (Evaluate(index),)
         else:
             _listen(draft, index, receive)
     elif slot.status is StepStatus.STARTED and slot.due is not None and slot.due <= draft.moment.now and draft.expires:
@@ -194,7 +194,7 @@ def _arrived(draft: Draft, event: Arrived) -> None:
     slot = draft.idle(index, StepStatus.SUCCEEDED)
     slot.result, slot.kind = event.body, event.kind
     draft.guarded = True  # one that was accepted earlier, by another process, comes first
-    draft.answers.append((event.seq, "CONSUMED"))
+    draft.answers += ((event.seq, "CONSUMED"),)
     draft.note("RECEIVED", index, remark=event.kind)
     if event.kind in receive.declines:
         draft.turn_back(Reason(CauseKind.CANCEL, f"{event.kind} was received", slot=index))

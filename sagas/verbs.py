@@ -16,7 +16,7 @@ _YES, _NO = VerbAnswer.ACCEPTED, VerbAnswer.NOT_APPLICABLE
 def control(draft: Draft, event: Control) -> None:
     """Decide a person's request; request, answer, who and why all stand in the history."""
     answer = _VERBS[event.verb](draft, event) if draft.progress.final is None else VerbAnswer.ALREADY_FINISHED
-    draft.answers.append((event.seq, answer))
+    draft.answers += ((event.seq, answer),)
     draft.note(event.verb, remark=f"{answer}; by {event.by}: {event.why}")
 
 

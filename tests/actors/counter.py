@@ -234,7 +234,7 @@ class Shop:
         return Shop(self.disk, self.clock, self.limits, behaviour=Counter(poison=self.behaviour.poison))
 
     def _committed(self, actor: Actor[Count], turn: Turn[Count]) -> None:
-        self.commits.append((actor.id, turn.state.total))
+        self.commits.append((actor.id, turn.decision.state.total))
 
     async def create(self, id: str) -> int:
         """A counter that no host has begun yet; its key."""

@@ -12,7 +12,7 @@ def message(seq: int, lane: Lane = Lane.DATA) -> Message:
 def drain(mailbox: Mailbox) -> list[object]:
     """Everything, in order; messages as their numbers."""
     taken = []
-    while (one := mailbox.take(lambda _: True)) is not None:
+    while (one := mailbox.take(lambda *_: True, None)) is not None:
         taken.append(one.seq if isinstance(one, Message) else one)
     return taken
 
@@ -44,10 +44,10 @@ def test_what_is_not_accepted_stays() -> None:
     mailbox.put([message(1), message(2), message(3, Lane.CONTROL)])
     mailbox.report("report")
 
-    def second(one: Message) -> bool:
+    def second(_state: None, one: Message) -> bool:
         return one.seq == 2
 
-    assert [mailbox.take(second) for _ in range(4)] == [message(3, Lane.CONTROL), message(2), "report", None]
+    assert [mailbox.take(second, None) for _ in range(4)] == [message(3, Lane.CONTROL), message(2), "report", None]
     assert [one.seq for one in mailbox.messages] == [1]
 
 
@@ -56,7 +56,7 @@ def test_what_is_put_back_is_received_again_in_the_same_order() -> None:
     mailbox = Mailbox()
     mailbox.put([message(1), message(2)])
     mailbox.report("report 1")
-    taken = [mailbox.take(lambda _: True) for _ in range(3)]
+    taken = [mailbox.take(lambda *_: True, None) for _ in range(3)]
     mailbox.put([message(3), message(0, Lane.CONTROL)])
     mailbox.report("report 2")
     mailbox.put_back(taken)
