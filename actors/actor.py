@@ -9,6 +9,7 @@ actor receives nothing: what comes waits in the mailbox.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -150,16 +151,18 @@ class Actor(Generic[S]):
             self.id, definition, input, now, turn.snapshot, decision.history, 1, self.host.epoch, decision.parts
         )
 
-        def created(result: Created | Exists | Purged | Fenced | StoreError) -> None:
-            if isinstance(result, Created):
-                self.key = result.key
-                done(result)
-                self._committed(Done())
-            else:
-                self.stopped = True
-                done(result)
+        self.host.submit(write, partial(self._created, done))
 
-        self.host.submit(write, created)
+    def _created(
+        self, done: Callable[[Any], None], result: Created | Exists | Purged | Fenced | StoreError
+    ) -> None:
+        if isinstance(result, Created):
+            self.key = result.key
+            done(result)
+            self._committed(Done())
+        else:
+            self.stopped = True
+            done(result)
 
     def stop(self) -> list[object]:
         """Let go of memory and timer; returns the reports that were received by no commit."""

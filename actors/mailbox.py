@@ -6,10 +6,10 @@ is limited where they are accepted (`Accept.limit`), before anything is promised
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from attrs import define, field
+from attrs import define
 
 from ..storage import Lane, Message
 
@@ -24,9 +24,9 @@ class Mailbox:
     the next step.
     """
 
-    messages: list[Message] = field(factory=list)  #: control lane first, each lane in order of acceptance
+    messages: tuple[Message, ...] = ()  #: control lane first, each lane in order of acceptance
     _known: set[int] | None = None
-    _reports: list[object] = field(factory=list)
+    reports: tuple[object, ...] = ()  #: what the actor's own effects and timers have to say
 
     def put(self, messages: Iterable[Message]) -> None:
         """Add messages; known ones are passed over."""
@@ -35,33 +35,32 @@ class Mailbox:
         new = {message.seq: message for message in messages if message.seq not in self._known}
         if new:
             self._known.update(new)
-            self.messages = sorted([*self.messages, *new.values()], key=_place)
+            self.messages = tuple(sorted([*self.messages, *new.values()], key=_place))
 
     def report(self, event: object) -> None:
         """Add a report of the actor's own."""
-        self._reports.append(event)
+        self.reports += (event,)
 
     def take(self, accepts: Callable[[S, Message], bool], state: S) -> object | None:
         """Remove and return what is to be received next, if anything."""
         for place, message in enumerate(self.messages):
             if message.lane is Lane.CONTROL or accepts(state, message):
-                return self.messages.pop(place)
-        return self._reports.pop(0) if self._reports else None
+                self.messages = self.messages[:place] + self.messages[place + 1 :]
+                return message
+        if not self.reports:
+            return None
+        report, self.reports = self.reports[0], self.reports[1:]
+        return report
 
     def put_back(self, taken: Iterable[object]) -> None:
         """Undo `take`: what was taken is to be received again, in the same order."""
         taken = list(taken)
         messages = [one for one in taken if isinstance(one, Message)]
-        self.messages = sorted([*self.messages, *messages], key=_place)
-        self._reports[:0] = [one for one in taken if not isinstance(one, Message)]
+        self.messages = tuple(sorted([*self.messages, *messages], key=_place))
+        self.reports = (*[one for one in taken if not isinstance(one, Message)], *self.reports)
 
     def __bool__(self) -> bool:
-        return bool(self._reports or self.messages)
-
-    @property
-    def reports(self) -> Sequence[object]:
-        """The reports that are still to be received."""
-        return self._reports
+        return bool(self.reports or self.messages)
 
 
 def _place(message: Message) -> tuple[Lane, int]:

@@ -38,7 +38,7 @@ from .engine import Engine
 from .errors import AlreadyFinished, OrderConflict, WrongInput
 from .handle import Handle
 from .inject import resolve_services
-from .progress import Progress, Slot, Status
+from .progress import UNTOUCHED, Progress, Status
 from .registry import Registry, definition
 from .saga import Saga
 from .views import OrderStatus, order_status
@@ -225,7 +225,7 @@ class Coordinator:
     async def _begin_here(self, saga: Saga[I], id: str, body: bytes, value: I) -> Created | Exists | Purged | Fenced:
         supervisor = self._access.supervisor
         assert supervisor is not None
-        progress = Progress([Slot() for _ in saga.slots])
+        progress = Progress([UNTOUCHED] * len(saga.slots))
         state = OrderState(id, saga, value, progress)
         actor = Actor(supervisor, self._behaviour, 0, id, 0, state, Snapshot("", Phase.ACTIVE, b""))
         return await supervisor.create(actor, definition(saga), body)

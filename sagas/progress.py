@@ -144,6 +144,10 @@ class Slot:
         )  # fmt: skip
 
 
+#: A slot that nothing has happened to: one object for all orders. Whoever changes a slot changes a copy.
+UNTOUCHED = Slot()
+
+
 @define
 class Progress:
     """Where an order stands. Never changed in place once the planner has returned it."""

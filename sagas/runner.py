@@ -49,12 +49,12 @@ class Attempt:
         """The timeout has come."""
         self.runner.expire(self)
 
-    def call_in_thread(self, function: Callable[..., object], arguments: dict[str, object]) -> object:
+    def call_in_thread(self, arguments: dict[str, object]) -> object:
         """Call the user's function, unless the attempt was given up while it waited for a thread."""
         if self.timed_out or self.stopped:
             msg = "the attempt was given up before a worker thread was free, and was not sent"
             raise TimeoutError(msg)
-        return function(**arguments)
+        return self.call.function(**arguments)
 
 
 @define(eq=False)
@@ -68,7 +68,7 @@ class Runner:
     epoch: int
     overlap_grace: float  #: seconds
     post: Callable[[int, object], None] = field(init=False)
-    _attempts: dict[int, dict[Run, Attempt]] = field(factory=dict)
+    _attempts: dict[int, tuple[Attempt, ...]] = field(factory=dict)
     _stopped: set[asyncio.Task[None]] = field(factory=set)
 
     def perform(self, key: int, state: object, effects: tuple[object, ...]) -> None:
@@ -81,17 +81,17 @@ class Runner:
                 self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
                 continue
             attempt = Attempt(self, key, state, run, call)
-            self._attempts.setdefault(key, {})[run] = attempt
+            self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             attempt.timer = self.timers.after(call.timeout, attempt.expire)
             attempt.task = self.runtime.spawn(self._run(attempt))
 
     def alive(self, key: int) -> frozenset[Hashable]:
         """The attempts of an order that have not really ended."""
-        return frozenset(self._attempts.get(key, ()))
+        return frozenset([attempt.run for attempt in self._attempts.get(key, ())])
 
     def stop(self, key: int) -> None:
         """Cut the attempts of an order off; they are in doubt when the order is taken up again."""
-        for attempt in self._attempts.pop(key, {}).values():
+        for attempt in self._attempts.pop(key, ()):
             attempt.stopped = True
             attempt.timer.cancel()
             attempt.task.cancel()
@@ -117,7 +117,12 @@ class Runner:
         """Call the user's function and report the end. KeyboardInterrupt and SystemExit are never recorded."""
         how: Returned | Refused | Unknown | Probed
         try:
-            how = self._returned(attempt, await self._call(attempt))
+            arguments = self._arguments(attempt)
+            if attempt.call.is_async:
+                result = await attempt.call.function(**arguments)
+            else:
+                result = await self.runtime.in_thread(partial(attempt.call_in_thread, arguments))
+            how = self._returned(attempt, result)
         except PermanentError as error:
             how = Refused(failure(error))
         except asyncio.CancelledError as error:
@@ -127,16 +132,12 @@ class Runner:
         if not attempt.stopped:
             self._report(attempt, how)
 
-    async def _call(self, attempt: Attempt) -> object:
-        function = attempt.call.function
-        binding = attempt.state.saga.bindings[attempt.run.slot][attempt.run.work]
+    def _arguments(self, attempt: Attempt) -> dict[str, object]:
+        state, run = attempt.state, attempt.run
+        binding = state.saga.bindings[run.slot][run.work]
         assert binding is not None
-        state = attempt.state
         context = self._context(attempt) if binding.wants_context else _NOBODY
-        arguments = binding.arguments(context, state.input, state.values, self.services)
-        if attempt.call.is_async:
-            return await function(**arguments)
-        return await self.runtime.in_thread(partial(attempt.call_in_thread, function, arguments))
+        return binding.arguments(context, state.input, state.values, self.services)
 
     def _context(self, attempt: Attempt) -> StepContext:
         state, run = attempt.state, attempt.run
@@ -182,10 +183,9 @@ class Runner:
 
     def _report(self, attempt: Attempt, how: Returned | Refused | Unknown | Probed) -> None:
         run = attempt.run
-        attempts = self._attempts.get(attempt.key, {})
-        attempts.pop(run, None)
-        if not attempts:
-            self._attempts.pop(attempt.key, None)
+        others = self._attempts.pop(attempt.key)
+        if len(others) > 1:
+            self._attempts[attempt.key] = tuple([one for one in others if one is not attempt])
         if attempt.timed_out:
             answer = None if isinstance(how, Unknown) else type(how).__name__.lower()
             self.post(attempt.key, Late(run.slot, run.work, run.number, answer))

@@ -13,6 +13,7 @@ import orjson
 
 from ..storage import Record, Undecodable
 from .progress import (
+    UNTOUCHED,
     CauseKind,
     Counts,
     Failure,
@@ -36,7 +37,7 @@ def restore(record: Record, slots: int) -> Progress:
     if record.damage is not None:
         raise Undecodable(record.damage)
     begun = bool(record.snapshot.body)  # an order may be quarantined before it was begun
-    progress = decode(record.snapshot.body, record.parts) if begun else Progress([Slot() for _ in range(slots)])
+    progress = decode(record.snapshot.body, record.parts) if begun else Progress([UNTOUCHED] * slots)
     if len(progress.slots) != slots:
         msg = f"the snapshot has {len(progress.slots)} steps and the saga {slots}: register the saga it was made by"
         raise Undecodable(msg)
@@ -94,7 +95,7 @@ def decode(body: bytes, parts: Mapping[str, bytes]) -> Progress:
 
 
 def _pack(slot: Slot) -> list[Any] | None:
-    if slot.status is StepStatus.PENDING and slot.work is None and not slot.sent[0]:
+    if slot is UNTOUCHED or (slot.status is StepStatus.PENDING and slot.work is None and not slot.sent[0]):
         return None
     result: Any = None
     if slot.result is not None:
@@ -108,7 +109,7 @@ def _pack(slot: Slot) -> list[Any] | None:
 
 def _unpack(name: str, packed: list[Any] | None, parts: Mapping[str, bytes]) -> Slot:
     if packed is None:
-        return Slot()
+        return UNTOUCHED
     status, doubt, work, running, due, lingers, sent, spent, error, undo, result, kind = packed
     return Slot(
         StepStatus(status), doubt, None if work is None else Work(work), running, due, lingers,
