@@ -153,9 +153,7 @@ class Actor(Generic[S]):
 
         self.host.submit(write, partial(self._created, done))
 
-    def _created(
-        self, done: Callable[[Any], None], result: Created | Exists | Purged | Fenced | StoreError
-    ) -> None:
+    def _created(self, done: Callable[[Any], None], result: Created | Exists | Purged | Fenced | StoreError) -> None:
         if isinstance(result, Created):
             self.key = result.key
             done(result)

@@ -120,9 +120,7 @@ class OrderBehaviour:
         return Decision(after, commands, history, decided.answers, _parts(before, progress), guarded)
 
 
-def _with_result(
-    values: dict[int, object], progress: Progress, index: int, returned: Returned
-) -> dict[int, object]:
+def _with_result(values: dict[int, object], progress: Progress, index: int, returned: Returned) -> dict[int, object]:
     """The values with the one of an attempt that succeeded, unless that was merely noted as late."""
     kept = returned.result is not None and progress.slots[index].result is returned.result
     return {**values, index: returned.value} if kept else values

@@ -14,7 +14,7 @@ import orjson
 from attrs import evolve
 from cattrs import Converter
 
-from ..actors import Actor, Limits, Runtime, SystemRuntime
+from ..actors import Actor, Limits, Runtime, Supervisor, SystemRuntime
 from ..storage import (
     Codec,
     Count,
@@ -39,7 +39,7 @@ from .errors import AlreadyFinished, OrderConflict, WrongInput
 from .handle import Handle
 from .inject import resolve_services
 from .progress import UNTOUCHED, Progress, Status
-from .registry import Registry, definition
+from .registry import Registry
 from .saga import Saga
 from .views import OrderStatus, order_status
 
@@ -212,23 +212,21 @@ class Coordinator:
         """Create the order: with its first intent in the same commit where this process hosts and has room."""
         access = self._access
         if access.supervisor is not None and access.supervisor.room:
-            result = await self._begin_here(saga, id, body, value)
+            actor = self._actor(access.supervisor, saga, id, value)
+            result = await access.supervisor.create(actor, saga.definition, body)
             if not isinstance(result, Fenced):
                 return result
         now = access.runtime.now()
         entry = Entry(now, "ACCEPTED", "", Status.RUNNING)
-        create = Create(id, definition(saga), body, now, Snapshot(Status.RUNNING, Phase.ACTIVE, b""), (entry,))
+        create = Create(id, saga.definition, body, now, Snapshot(Status.RUNNING, Phase.ACTIVE, b""), (entry,))
         created = await access.store.write(create)
         assert not isinstance(created, Fenced), "an order at revision 0 needs no epoch"
         return created
 
-    async def _begin_here(self, saga: Saga[I], id: str, body: bytes, value: I) -> Created | Exists | Purged | Fenced:
-        supervisor = self._access.supervisor
-        assert supervisor is not None
-        progress = Progress([UNTOUCHED] * len(saga.slots))
-        state = OrderState(id, saga, value, progress)
-        actor = Actor(supervisor, self._behaviour, 0, id, 0, state, Snapshot("", Phase.ACTIVE, b""))
-        return await supervisor.create(actor, definition(saga), body)
+    def _actor(self, supervisor: Supervisor[OrderState], saga: Saga[I], id: str, value: I) -> Actor[OrderState]:
+        """An order that nothing has happened to."""
+        state = OrderState(id, saga, value, Progress([UNTOUCHED] * len(saga.slots)))
+        return Actor(supervisor, self._behaviour, 0, id, 0, state, Snapshot("", Phase.ACTIVE, b""))
 
     async def _query(
         self, status: frozenset[Status] | None, saga: Saga[Any] | str | None, older_than: timedelta | None

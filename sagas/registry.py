@@ -13,16 +13,12 @@ from .inject import Binding
 from .saga import Saga
 
 
-def definition(saga: Saga[Any]) -> Definition:
-    """What an order of this saga was made from."""
-    return Definition(saga.name, saga.version, saga.fingerprint)
-
-
 @define
 class Registry:
     """Finds the saga of an order. An order stays with the definition that it was started with."""
 
     _sagas: dict[Definition, Saga[Any]] = field(factory=dict)
+    _latest: dict[str, Saga[Any]] = field(factory=dict)  #: by name
 
     @classmethod
     def of(cls, sagas: Iterable[Saga[Any]]) -> Registry:
@@ -33,7 +29,9 @@ class Registry:
                 what = f"saga {saga.name!r} is registered twice with version {saga.version}"
                 msg = f"{what}: give the newer one a higher version"
                 raise DefinitionError(msg)
-            registry._sagas[definition(saga)] = saga
+            registry._sagas[saga.definition] = saga
+            before = registry._latest.get(saga.name, saga)
+            registry._latest[saga.name] = max(before, saga, key=lambda one: one.version)
         return registry
 
     def __iter__(self) -> Iterator[Saga[Any]]:
@@ -55,8 +53,8 @@ class Registry:
 
     def latest(self, saga: Saga[Any]) -> Saga[Any]:
         """The highest registered version of a saga; raises `DefinitionError` where there is none."""
-        versions = [one for one in self._sagas.values() if one.name == saga.name]
-        if not versions:
+        latest = self._latest.get(saga.name)
+        if latest is None:
             msg = f"saga {saga.name!r} is not registered: add it to the coordinator's sagas=[...]"
             raise DefinitionError(msg)
-        return max(versions, key=lambda one: one.version)
+        return latest

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
+from ..storage import Definition
 from .diagram import Place, flowchart
 from .errors import DefinitionError
 from .inject import Binding, Offer, bind, members, snake, type_hints
@@ -87,6 +88,7 @@ class Saga(Generic[I]):
         self.results = tuple(self._result_type(slot) for slot in self.slots)
         self.bindings = tuple(self._bind(i) for i in range(len(self.slots)))
         self.fingerprint = self._fingerprint()
+        self.definition = Definition(name, version, self.fingerprint)
         self._index = {id(slot): i for i, slot in enumerate(self.slots)}
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from atone.sagas.behaviour import OrderBehaviour, OrderState
 from atone.sagas.context import idempotency_key
 from atone.sagas.events import Control, Ended, Returned, Run, Unknown, Verb
 from atone.sagas.progress import ParkReason, Work
-from atone.sagas.registry import Registry, definition
+from atone.sagas.registry import Registry
 from atone.storage import Codec, Lane, Message, Phase, Record, Undecodable
 from tests.sagas.shapes import DOUBT, ERROR, Approve, Decline, Order, compensatable, fresh
 
@@ -73,7 +73,7 @@ def message(value: object, lane: Lane = Lane.DATA, *, kind: str | None = None) -
 def stored(state: OrderState, **changes: Any) -> Record:
     """The order, on disk."""
     made = Record(
-        key=1, id=state.id, definition=definition(SAGA), revision=3, epoch=1, created_at=0.0, updated_at=0.0,
+        key=1, id=state.id, definition=SAGA.definition, revision=3, epoch=1, created_at=0.0, updated_at=0.0,
         snapshot=BEHAVIOUR.encode(state), quarantine=None, input=CODEC.encode(state.input, "an input"),
     )  # fmt: skip
     return evolve(made, **changes)
