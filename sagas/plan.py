@@ -70,17 +70,16 @@ def _proceed(draft: Draft) -> None:
 def _perform(draft: Draft, node: tuple[int, ...]) -> bool:
     """Run the members of a node; whether all of them have succeeded."""
     slots = draft.progress.slots
-    for index in node:
+    waiting = [index for index in node if slots[index].status not in _PASSED]
+    for index in waiting:
         if _lost(slots[index]):
             _lose(draft, index)
             return False
-    passed = True
-    for index in node:
+    for index in waiting:
         slot = slots[index]
         if slot.status is StepStatus.PENDING or draft.ready(slot):
             draft.run(index, slot.work or Work.ACTION)
-        passed = passed and slot.status in _PASSED
-    return passed
+    return not waiting
 
 
 def _lose(draft: Draft, index: int) -> None:
