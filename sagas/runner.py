@@ -44,6 +44,7 @@ class Attempt:
     timer: Timer = field(init=False)
     timed_out: bool = False
     stopped: bool = False  #: cut off by the engine; nothing is reported
+    in_thread: bool = False  #: whether the user's function has begun in a worker thread, where nothing can end it
 
     def expire(self) -> None:
         """The timeout has come."""
@@ -54,6 +55,7 @@ class Attempt:
         if self.timed_out or self.stopped:
             msg = "the attempt was given up before a worker thread was free, and was not sent"
             raise TimeoutError(msg)
+        self.in_thread = True
         return self.call.function(**arguments)
 
 
@@ -90,13 +92,15 @@ class Runner:
         return frozenset([attempt.run for attempt in self._attempts.get(key, ())])
 
     def stop(self, key: int) -> None:
-        """Cut the attempts of an order off; they are in doubt when the order is taken up again."""
+        """Cut the attempts of an order off; they are in doubt when the order is taken up again.
+
+        What runs in a thread goes on and reports its end as ever: nothing must be sent beside it.
+        """
         for attempt in self._attempts.pop(key, ()):
-            attempt.stopped = True
-            attempt.timer.cancel()
-            attempt.task.cancel()
-            self._stopped.add(attempt.task)
-            attempt.task.add_done_callback(self._stopped.discard)
+            if attempt.in_thread:
+                self._attempts[key] = (*self._attempts.get(key, ()), attempt)
+            else:
+                self._cut_off(attempt)
 
     def stop_all(self) -> None:
         """Cut off every attempt."""
@@ -104,9 +108,20 @@ class Runner:
             self.stop(key)
 
     async def ended(self, seconds: float) -> None:
-        """Let attempts that were cut off run their `finally` blocks, for so long at the most."""
+        """Let attempts that were cut off run their `finally` blocks, for so long at the most; await no thread."""
+        for attempts in list(self._attempts.values()):
+            for attempt in attempts:
+                self._cut_off(attempt)
+        self._attempts.clear()
         if self._stopped:
             await asyncio.wait(self._stopped, timeout=seconds)
+
+    def _cut_off(self, attempt: Attempt) -> None:
+        attempt.stopped = True
+        attempt.timer.cancel()
+        attempt.task.cancel()
+        self._stopped.add(attempt.task)
+        attempt.task.add_done_callback(self._stopped.discard)
 
     @property
     def busy(self) -> bool:

@@ -95,6 +95,7 @@ class ManualRuntime:
     clock: Clock = field(factory=Clock)
     name: str = "p"
     luck: float = 0.0
+    gate: asyncio.Event | None = None  #: what functions "in a thread" wait for before they return
     tasks: set[asyncio.Task[None]] = field(factory=set)
     _ids: Iterator[int] = field(factory=lambda: itertools.count(1))
 
@@ -138,9 +139,12 @@ class ManualRuntime:
             alarm.cancel()
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        """Run a function here and now."""
+        """Run a function here and now; it returns when the gate is open, if there is one."""
         await asyncio.sleep(0)
-        return function()
+        result = function()
+        if self.gate is not None:
+            await self.gate.wait()
+        return result
 
     def kill(self) -> None:
         """Cancel every task of this process."""

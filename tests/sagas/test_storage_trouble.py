@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from atone import CancelAnswer, Status, StoreUnavailable
+from atone import CancelAnswer, Saga, Status, StoreUnavailable, step
 from tests.faulty_store import When
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life
-from tests.sagas.world import World, shop
+from tests.sagas.world import Order, World, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -139,3 +139,25 @@ async def test_trouble_while_leaving_costs_nothing() -> None:
     async with life.successor() as heir:
         assert (await heir.outcome()).status is Status.COMPLETED
     assert len(world.applied) == 4
+
+
+async def test_a_thread_that_outlives_the_loss_of_the_lease_is_not_joined_by_a_second() -> None:
+    """Nothing can end a thread: the order waits for it, and takes its result."""
+    gate = asyncio.Event()
+    calls: list[str] = []
+
+    def charge() -> None:
+        calls.append("charge")
+
+    async with Life([Saga("s", input=Order, steps=[step(pivot=True)(charge)])], World()) as life:
+        life.runtime.gate = gate
+        await life.start()
+        await settle()
+        supervisor = life.coordinator._access.supervisor  # noqa: SLF001  # nobody can lose a lease on request
+        assert supervisor is not None
+        supervisor.stand_down("as if the lease had not been renewed")
+        await life.clock.advance(3)
+        assert calls == ["charge"], "the heal has read the order again, and its attempt still runs"
+        gate.set()
+        assert (await life.outcome()).status is Status.COMPLETED
+    assert calls == ["charge"]
