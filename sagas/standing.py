@@ -59,7 +59,7 @@ def wake_at(saga: Saga[Any], progress: Progress) -> float | None:
         times.append(progress.deadline)
     if progress.park is not None:
         return min(times) if times and progress.park.reason is ParkReason.PREDICATE else None
-    for slot in progress.slots:
-        if slot.due is not None and not slot.running:
-            times.append(max(slot.due, slot.lingers or slot.due))
+    times += [
+        max(slot.due, slot.lingers or slot.due) for slot in progress.slots if slot.due is not None and not slot.running
+    ]
     return min(times) if times else None

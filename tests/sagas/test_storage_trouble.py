@@ -153,7 +153,7 @@ async def test_a_thread_that_outlives_the_loss_of_the_lease_is_not_joined_by_a_s
         life.runtime.gate = gate
         await life.start()
         await settle()
-        supervisor = life.coordinator._access.supervisor  # noqa: SLF001  # nobody can lose a lease on request
+        supervisor = life.coordinator._access.supervisor  # nobody can lose a lease on request
         assert supervisor is not None
         supervisor.stand_down("as if the lease had not been renewed")
         await life.clock.advance(3)
