@@ -2,8 +2,8 @@
 
 import pytest
 
-from atone.storage import Lane
-from tests.actors.counter import Count, Crash, Shop, Show, Shown
+from atone.storage import Lane, Snapshot
+from tests.actors.counter import Count, Counter, Crash, Shop, Show, Shown
 from tests.faulty_store import When
 from tests.manual_runtime import settle
 
@@ -238,3 +238,26 @@ async def test_a_poison_report_is_dropped_with_the_memory_and_the_actor_restarts
         await shop.send("a", "add", b"2")
         await shop.clock.advance(1)
         assert shop.state("a").total == 2
+
+
+async def test_a_state_that_cannot_be_encoded_loses_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The actor restarts, and receives again what its effects have told."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        key = await shop.begin("a")
+        sound, calls = Counter.encode, 0
+
+        def encode(self: Counter, state: Count) -> Snapshot:
+            nonlocal calls
+            calls += 1
+            if calls == 2:  # the first is by the behaviour itself, for its line of history
+                msg = "only this once"
+                raise ValueError(msg)
+            return sound(self, state)
+
+        monkeypatch.setattr(Counter, "encode", encode)
+        shop.supervisor.post(key, Shown(0))
+        assert shop.state("a").showing
+        await shop.clock.advance(10)
+        assert not shop.state("a").showing
+        assert "SHOWN" in shop.events("a")
