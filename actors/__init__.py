@@ -2,11 +2,13 @@
 
 from .actor import Actor, Turn
 from .behaviour import Begin, Behaviour, Decision, Due, Moment, Resumed, Stage
+from .limits import Limits
 from .mailbox import Mailbox
 from .ownership import Ownership
+from .recovery import Recovery
 from .restarts import Intensity, Restarts
 from .runtime import Cancellable, Runtime, SystemRuntime
-from .supervisor import Limits, Supervisor
+from .supervisor import Supervisor
 from .timers import Timer, Timers
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Mailbox",
     "Moment",
     "Ownership",
+    "Recovery",
     "Restarts",
     "Resumed",
     "Runtime",

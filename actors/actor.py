@@ -37,6 +37,7 @@ from .behaviour import Begin, Behaviour, Decision, Due, Moment, Stage
 from .mailbox import Mailbox
 from .runtime import Runtime
 from .timers import Timer, Timers
+from .words import words
 
 S = TypeVar("S")
 
@@ -206,8 +207,7 @@ class Actor(Generic[S]):
             if not isinstance(event, Message) or isinstance(error, MemoryError | RecursionError):
                 raise
             status = self.snapshot.status
-            reason = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()[:500]
-            entry = Entry(moment.now, "DEAD_LETTER", status, status, error=reason, note=event.id)
+            entry = Entry(moment.now, "DEAD_LETTER", status, status, error=words(error)[:500], note=event.id)
             return Decision(state, (), (entry,), ((event.seq, "DEAD_LETTER"),))
 
     # ── commit, reply, act ──

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from typing import Protocol
 
-import anyio
 from attrs import define
 
 from ..storage import Done, Fenced, Holder, Lease, Renew, Store, StoreError
@@ -22,6 +23,24 @@ logger = logging.getLogger("atone")
 
 #: Seconds without a heartbeat after which a holder that cannot be examined counts as gone.
 TTL = 10.0
+
+
+class Tenant(Protocol):
+    """Whoever works under a lease, and must know how it stands."""
+
+    epoch: int
+
+    def fenced(self) -> None:
+        """Another process owns the store."""
+        ...
+
+    def unknown(self, error: StoreError) -> None:
+        """A beat could not be written."""
+        ...
+
+    def stand_down(self, why: str) -> None:
+        """The lease is not certain any more."""
+        ...
 
 
 @define(eq=False)
@@ -42,11 +61,23 @@ class Ownership:
         lease = await self.store.lease()
         if lease.holder is not None and not self._gone(lease, lease.holder):
             return lease.holder
-        mine = await self.store.claim(self.holder, expected=lease.epoch, at=self.runtime.now())
+        mine = await self._claim(lease.epoch)
         if mine is None:
             return (await self.store.lease()).holder or self.holder
         self._renewed = began
         return mine
+
+    async def _claim(self, expected: int) -> Lease | None:
+        """Take the lease; a caller who is cancelled meanwhile gives it back, since nobody would keep it."""
+        claiming = asyncio.ensure_future(self.store.claim(self.holder, expected=expected, at=self.runtime.now()))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(StoreError):
+                mine = await claiming
+                if mine is not None:
+                    await self.release(mine.epoch)
+            raise
 
     async def acquire(self) -> Lease:
         """Wait until the lease is taken, as a standby does."""
@@ -60,45 +91,23 @@ class Ownership:
                     return found
             await self.runtime.sleep(self.ttl / 40)
 
-    async def keep(
-        self,
-        epoch: int,
-        *,
-        trouble: Callable[[StoreError], None],
-        doubtful: Callable[[str], None],
-        lost: asyncio.Event,
-    ) -> None:
-        """Renew the lease until `lost` is set, which it does itself on finding another owner.
+    async def keep(self, tenant: Tenant) -> None:
+        """Renew the lease until cancelled. On an idle host a beat is the first to notice a sick store."""
 
-        Calls `trouble` when a beat cannot be written: on an idle host that is the first to notice a sick store. Calls
-        `doubtful` when the lease is not renewed in time.
-        """
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._beat, epoch, trouble, doubtful, lost)
-            await lost.wait()
-            tasks.cancel_scope.cancel()
-
-    async def _beat(
-        self,
-        epoch: int,
-        trouble: Callable[[StoreError], None],
-        doubtful: Callable[[str], None],
-        lost: asyncio.Event,
-    ) -> None:
         def beaten(result: Done | Fenced | StoreError, began: float) -> None:
             if isinstance(result, Done):
                 self._renewed = max(self._renewed, began)
             elif isinstance(result, Fenced):
-                lost.set()
+                tenant.fenced()
             else:
-                trouble(result)
+                tenant.unknown(result)
 
         while True:
             began = self.runtime.monotonic()
-            self.store.submit(Renew(epoch, self.runtime.now()), partial(beaten, began=began))
+            self.store.submit(Renew(tenant.epoch, self.runtime.now()), partial(beaten, began=began))
             await self.runtime.sleep(self.ttl / 10)
             if not self.fresh():
-                doubtful("the lease was not renewed in time")
+                tenant.stand_down("the lease was not renewed in time")
 
     def fresh(self) -> bool:
         """Whether the lease was renewed within half its time: only then may an action begin."""

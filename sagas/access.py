@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 
 from attrs import define, field
 
@@ -85,6 +88,24 @@ class Access:
         """The coordinator leaves: whoever still waits is told."""
         self.feed.fail(CoordinatorClosed())
 
+    @asynccontextmanager
+    async def within(self, seconds: float) -> AsyncGenerator[None]:
+        """Bound a wait by the runtime's clock, as `asyncio.timeout` does by the loop's. Raises `TimeoutError`.
+
+        With zero seconds nothing is waited for, and no time needs to pass.
+        """
+        async with asyncio.timeout(None) as timeout:
+            expire = partial(timeout.reschedule, -math.inf)
+            if seconds <= 0:
+                expire()
+                yield
+                return
+            alarm = self.runtime.call_later(seconds, expire)
+            try:
+                yield
+            finally:
+                alarm.cancel()
+
     async def send(self, order_id: str, message: object, message_id: str | None) -> SendAnswer:
         """Accept a message of the data lane."""
         self.check()
@@ -113,7 +134,7 @@ class Access:
             if isinstance(result, NotFound):
                 return CancelAnswer.NOT_FOUND
             try:
-                async with asyncio.timeout(seconds):
+                async with self.within(seconds):
                     answer = await self._decision(result, subscription)
             except TimeoutError:
                 raise AnswerPending(order_id, seconds) from None

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 from attrs import define, field
 
-from ..actors import Actor, Limits, Ownership, Supervisor, Timers, Turn
+from ..actors import Actor, Limits, Ownership, Recovery, Supervisor, Timers, Turn
 from ..storage import Holder, Lease, Phase, StoreError, this_process
 from .access import Access
 from .behaviour import OrderBehaviour, OrderState
@@ -108,14 +108,9 @@ class Engine:
         logger.info("hosting with epoch %d", supervisor.epoch)
         try:
             async with anyio.create_task_group() as tasks:
-                for job in (supervisor.load, supervisor.scan, supervisor.listen, supervisor.heal):
-                    tasks.start_soon(job)
-                await self._ownership.keep(
-                    supervisor.epoch,
-                    trouble=supervisor.unknown,
-                    doubtful=supervisor.stand_down,
-                    lost=supervisor.lost,
-                )
+                tasks.start_soon(Recovery(supervisor).run)
+                tasks.start_soon(self._ownership.keep, supervisor)
+                await supervisor.lost.wait()
                 tasks.cancel_scope.cancel()
             logger.warning("another process hosts now; standing by")
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -68,7 +67,7 @@ class Handle:
         """Wait until the order has ended. Raises `TimeoutError`, `OrderNotFound` or `AlreadyFinished`."""
         if timeout is None:
             return await self._access.outcome(self.id)
-        async with asyncio.timeout(timeout):
+        async with self._access.within(timeout):
             return await self._access.outcome(self.id)
 
     def history(self, after: int = -1) -> AsyncIterator[Transition]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import orjson
 from attrs import define, evolve, field, frozen
 
-from atone.actors import Actor, Begin, Decision, Due, Limits, Moment, Resumed, Supervisor, Timers, Turn
+from atone.actors import Actor, Begin, Decision, Due, Limits, Moment, Recovery, Resumed, Supervisor, Timers, Turn
 from atone.storage import (
     Accept,
     Accepted,
@@ -65,6 +65,7 @@ class Counter:
 
     decided: list[str] = field(factory=list)
     poison: set[str] = field(factory=set)  #: totals on disk that crash whoever is resumed with them
+    burst: Exception | None = None  #: what a message `burst` raises; without it, that message adds
 
     def handles(self, record: Record) -> bool:
         """Every counter, and no other kind."""
@@ -97,6 +98,8 @@ class Counter:
         match event:
             case Message(kind="boom"):
                 raise ZeroDivisionError("boom")
+            case Message(kind="burst") if self.burst is not None:
+                raise self.burst
             case Message(seq=seq, kind=kind, body=body):
                 self.decided.append(f"{kind} {body.decode()}".strip())
                 return self._receive(state, seq, kind, body, moment)
@@ -211,8 +214,7 @@ class Shop:
             look_again=lambda: None, may_act=lambda: self.fresh, limits=self.limits,
         )  # fmt: skip
         self.wall.report = self.supervisor.post
-        for job in (self.supervisor.load, self.supervisor.scan, self.supervisor.listen, self.supervisor.heal):
-            self.runtime.spawn(job())
+        self.runtime.spawn(Recovery(self.supervisor).run())
         await settle()
         return self
 

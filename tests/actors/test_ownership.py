@@ -27,7 +27,8 @@ class Owner:
     ownership: Ownership = field(init=False)
     doubts: list[str] = field(factory=list)
     troubles: list[StoreError] = field(factory=list)
-    lost: asyncio.Event = field(factory=asyncio.Event)
+    lost: bool = False
+    epoch: int = 0
 
     async def open(self) -> "Owner":
         """Open the store."""
@@ -38,13 +39,24 @@ class Owner:
         return self
 
     async def keep(self, lease: Lease | Holder) -> None:
-        """Keep a lease that was taken."""
+        """Keep a lease that was taken, as its tenant."""
         assert isinstance(lease, Lease)
-        keeping = self.ownership.keep(
-            lease.epoch, trouble=self.troubles.append, doubtful=self.doubts.append, lost=self.lost
-        )
-        self.runtime.spawn(keeping)
+        self.epoch = lease.epoch
+        self.runtime.spawn(self.ownership.keep(self))
         await settle()
+
+    def fenced(self) -> None:
+        """Another process owns the store."""
+        self.lost = True
+        self.runtime.kill()
+
+    def unknown(self, error: StoreError) -> None:
+        """A beat could not be written."""
+        self.troubles.append(error)
+
+    def stand_down(self, why: str) -> None:
+        """The lease is not certain any more."""
+        self.doubts.append(why)
 
     def waiting(self) -> "asyncio.Future[Lease]":
         """Stand by."""
@@ -149,8 +161,7 @@ async def test_a_replaced_holder_finds_out_at_its_next_beat() -> None:
     await one.keep(await one.ownership.attempt())
     await second.ownership.attempt()
     await one.clock.advance(1.5)
-    assert one.lost.is_set()
-    assert one.runtime.tasks == set(), "it has stopped beating"
+    assert one.lost
 
 
 async def test_of_two_that_wait_one_is_faster() -> None:
@@ -175,3 +186,32 @@ async def test_a_standby_bears_a_store_in_trouble() -> None:
     second.store.sick = second.store.broken = False
     await second.clock.advance(1)
     assert taking.done()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_claim_that_is_cancelled_leaves_no_lease_behind(turns: int) -> None:
+    """At whatever moment: the next one need not wait for a holder that lives and will never beat."""
+    one, second = await two(gone=False)
+    taking = asyncio.ensure_future(one.ownership.attempt())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    taking.cancel()
+    await settle()
+    if taking.cancelled():
+        assert one.disk.lease.holder is None
+        assert isinstance(await second.ownership.attempt(), Lease)
+    else:
+        assert one.disk.lease.holder == one.ownership.holder
+
+
+@pytest.mark.parametrize("turns", range(1, 4))
+async def test_a_claim_that_is_cancelled_while_the_store_fails_is_cancelled(turns: int) -> None:
+    """There may be nothing to give back, and nobody to whom; the caller's cancel is what counts."""
+    one, _ = await two()
+    one.store.broken = True
+    taking = asyncio.ensure_future(one.ownership.attempt())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    taking.cancel()
+    await settle()
+    assert taking.cancelled()

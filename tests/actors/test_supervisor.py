@@ -1,11 +1,15 @@
 """Starting, restarting, passivating and quarantining: one for one, level-triggered, bounded."""
 
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from attrs import evolve
 
-from atone import StoreUnavailable
+from atone import StoreError, StoreUnavailable
 from atone.actors import Intensity, Limits
-from atone.storage import Phase
+from atone.storage import Phase, Quarantine, StoreBusy, WriteRefused
 from tests.actors.counter import Count, Crash, Shop
 from tests.manual_runtime import settle
 
@@ -225,6 +229,67 @@ async def test_damaged_bytes_are_quarantined_untouched() -> None:
         revision = heir.record("bad").revision
         await heir.clock.advance(30)
         assert heir.record("bad").revision == revision, "set aside once"
+
+
+#: The first crash is one too many.
+TOUCHY = Limits(poll=0.5, scan=1.0, intensity=Intensity(intensity=0))
+
+
+@pytest.mark.parametrize("error", [StoreBusy("a", "b", 5), WriteRefused("a", "odd")])
+async def test_an_actor_that_could_not_be_set_aside_is_set_aside_later(error: StoreError) -> None:
+    """Also one that waits, for which no scan would look; what was sent to it is not forgotten."""
+    async with Shop(limits=TOUCHY) as shop:
+        await shop.begin("a")
+        shop.behaviour.burst, failures = RecursionError("too deep"), [error, error]
+
+        def failing(write: Any, done: Callable[[Any], None]) -> None:
+            if isinstance(write, Quarantine) and failures:
+                asyncio.get_running_loop().call_soon(done, failures.pop())
+            else:
+                shop.store.submit(write, done)
+
+        shop.supervisor.submit = failing
+        mail = await shop.send("a", "burst")
+        await shop.clock.advance(1.5)
+        assert failures == [], "the message was looked at twice, by its sender and by a scan"
+        await shop.clock.advance(3)
+        assert shop.record("a").quarantine == "RecursionError: too deep"
+        assert shop.events("a").count("QUARANTINED") == 1
+        shop.behaviour.burst = None
+        await shop.send("a", "add")
+        await shop.clock.advance(1)
+        assert shop.disk.mails[mail].answer == "TAKEN"
+        assert shop.state("a").total == 2
+
+
+async def test_a_host_that_was_replaced_learns_it_from_what_it_sets_aside() -> None:
+    """Like from any other write."""
+    async with Shop(limits=TOUCHY) as shop:
+        await shop.begin("a")
+        shop.behaviour.burst = RecursionError("too deep")
+        other = await Shop(shop.disk, shop.clock).open()
+        await shop.send("a", "burst")
+        assert shop.supervisor.lost.is_set()
+        other.die()
+
+
+class Unspeakable(RecursionError):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(Unspeakable(), "Unspeakable"), (RecursionError("\ud800"), "RecursionError: \\ud800")],
+)
+async def test_what_cannot_be_told_in_words_is_set_aside_all_the_same(error: Exception, told: str) -> None:
+    """An exception that cannot be shown, and one whose text no store takes."""
+    async with Shop(limits=TOUCHY) as shop:
+        await shop.begin("a")
+        shop.behaviour.burst = error
+        await shop.send("a", "burst")
+        await shop.clock.advance(3)
+        assert shop.record("a").quarantine == told
 
 
 async def test_a_draining_host_records_what_ends() -> None:

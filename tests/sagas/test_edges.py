@@ -1,14 +1,18 @@
 """Where two things end at once: leaving and starting, ending and lingering, deploying and asking."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import pytest
 
-from atone import Saga, Status, StoreUnavailable
-from tests.manual_runtime import settle, until
+from atone import AnswerPending, Saga, Status, StepContext, StoreUnavailable, receive, step
+from tests.manual_runtime import Clock, ManualRuntime, settle, until
 from tests.sagas.harness import ONCE, TWICE, Life, later
-from tests.sagas.world import Order, World, effect, shop
+from tests.sagas.world import Approve, Order, World, effect, line_of, shop
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.anyio
 
@@ -78,3 +82,141 @@ async def test_a_probe_that_was_removed_cannot_tell() -> None:
         life.die()
     async with life.successor(today) as heir:
         assert (await heir.outcome()).status is Status.COMPLETED
+
+
+async def test_a_caller_waits_by_the_clock_of_the_runtime() -> None:
+    """Whoever owns that clock owns every wait: no time passes by itself."""
+    async with Life([line_of(receive(Approve))], World(), options={"host": False}) as script:
+        handle = await script.start()
+        before = script.clock.monotonic
+        waiting, asking = later(handle.outcome(timeout=3600)), later(handle.cancel("no", by="bob", timeout=1800))
+        await script.clock.advance_until(asking.done, limit=7200)
+        assert script.clock.monotonic - before == 1800
+        with pytest.raises(AnswerPending, match="1800 s"):
+            await asking
+        await script.clock.advance_until(waiting.done, limit=7200)
+        assert script.clock.monotonic - before == 3600
+        with pytest.raises(TimeoutError):
+            await waiting
+
+
+async def test_a_wait_that_has_ended_leaves_no_alarm() -> None:
+    """A service that asks a million times with a long timeout does not hold a million timers."""
+    async with Life([line_of(receive(Approve))], World()) as life:
+        handle = await life.start()
+        asking, waiting = later(handle.suspend(by="eve", why="?")), later(handle.outcome(timeout=10**6))
+        await settle()
+        assert asking.done()
+        waiting.cancel()
+        await settle()
+        assert not [when for when, _, alarm in life.clock._alarms if alarm.function and when > 10**5]
+
+
+@pytest.mark.parametrize("first", ["timeout", "cancel"])
+async def test_a_cancel_of_the_caller_wins_over_a_timeout_at_the_same_moment(first: str) -> None:
+    """A request that was cut off ends as cancelled, and no timeout is mistaken for that."""
+    async with Life([line_of(receive(Approve))], World(), options={"host": False}) as script:
+        handle = await script.start()
+        calls: list[asyncio.Future[Any]] = [
+            later(handle.outcome(timeout=5)),
+            later(handle.cancel("no", by="bob", timeout=5)),
+        ]
+        await settle()
+        alarms = [alarm.function for when, _, alarm in script.clock._alarms if when == script.clock.monotonic + 5]
+        events = [*filter(None, alarms), *(call.cancel for call in calls)]
+        for event in events if first == "timeout" else reversed(events):
+            event()
+        await settle()
+        assert len(events) == 4
+        assert [call.cancelled() for call in calls] == [True, True]
+
+
+async def test_a_draining_host_leaves_due_timers_alone() -> None:
+    """A backoff that ends while the block is left begins nothing, and costs the disk nothing."""
+    world, gate = World(), asyncio.Event()
+    world.script["reserve"] = [OSError("line down"), gate]
+    async with Life([shop(TWICE)], world) as life:
+        await life.start("backs off")
+        await settle()
+        await life.start("runs")
+        await settle()
+        leaving, before = life.leaving(), life.store.writes
+        life.store.die_at = (before + 20, "before")  # a storm at one moment would have no end
+        await life.clock.advance(5)
+        assert life.store.writes == before
+        gate.set()
+        await life.clock.advance_until(leaving.done)
+    assert world.count("reserve") == 2
+
+
+class Crowded(ManualRuntime):
+    """A runtime whose worker threads are all taken."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.queue: list[Callable[[], object]] = []
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Wait for a thread in vain; a cancel ends only the waiting."""
+        self.queue.append(function)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("how", ["timeout", "stop"])
+async def test_a_call_that_was_given_up_before_it_found_a_thread_is_never_made(how: str) -> None:
+    """Its timeout came first, or the host left: it must not come behind what is sent in its stead."""
+    calls: list[int] = []
+
+    @step(timeout=5, retry=ONCE, read_only=True)
+    def look(ctx: StepContext) -> None:
+        calls.append(ctx.attempt)
+
+    life = Life([line_of(look)], World(), options={"overlap_grace": 1, "shutdown_grace": 0})
+    life.runtime = life.coordinator._runtime = crowded = Crowded(life.clock)
+    async with life:
+        await life.start()
+        await settle()
+        if how == "timeout":
+            await life.clock.advance(6)
+        else:
+            await life.leave()
+        (queued,) = crowded.queue
+        with pytest.raises(TimeoutError):
+            queued()
+        assert calls == []
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+async def test_an_exception_that_cannot_be_shown_ends_its_attempt_like_any_other() -> None:
+    """At once, in doubt, and under its name; so does a compensation that raises it."""
+    world = World(refuses={"ship"})
+    world.script["charge"] = [Unspeakable()]
+    world.script["charge.undo"] = [Unspeakable()]
+    async with Life([shop(TWICE)], world) as life:
+        handle = await life.start()
+        await life.clock.advance(1.5)
+        assert world.log[:4] == ["reserve#1", "charge#1", "charge#2", "ship#1"]
+        assert (await life.outcome()).status is Status.COMPENSATED
+        errors = [one.error async for one in handle.history() if one.error]
+    assert errors.count("Unspeakable") == 2
+    assert world.count("charge.undo") == 2
+
+
+async def test_a_message_of_another_process_that_nobody_took_is_closed_with_its_order() -> None:
+    """The host learns of it by its own last commit, and no message waits for an order that has ended."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([line_of(receive(Approve), effect("charge"))], world) as host, host.beside(host=False) as script:
+        handle = await host.start()
+        await handle.send(Approve(), id="taken")
+        await settle()
+        await script.coordinator.order("1").send(Approve(), id="left over")
+        gate.set()
+        await settle()
+        assert await host.status() is Status.COMPLETED
+        assert [mail.answer for mail in host.disk.mails.values()] == ["CONSUMED", "UNUSED"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from attrs import evolve
 from atone import Coordinator, ParkReason, SendAnswer, SqliteStore, Status, StoreError, VerbAnswer, receive
 from atone.actors import Intensity, Limits
 from atone.sagas.behaviour import OrderBehaviour
+from atone.sagas.views import OrderStatus
 from atone.storage import Snapshot
 from tests.manual_runtime import settle
-from tests.sagas.harness import Life
+from tests.sagas.harness import Life, later
 from tests.sagas.world import Approve, Line, Order, World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +101,10 @@ async def test_a_wrong_checksum_in_the_file_is_noticed(tmp_path: Path) -> None:
     connection.close()
 
 
+#: The first crash is one too many.
+TOUCHY = Limits(poll=0.5, scan=1.0, intensity=Intensity(intensity=0))
+
+
 class Poison:
     """Makes the actor of one order raise whenever it is to be encoded."""
 
@@ -141,6 +147,53 @@ async def test_an_actor_that_keeps_crashing_is_parked_and_touches_no_other(
         answer = await host.coordinator.order("bad").retry(seen.park.number, by="eve", why="fixed")
         assert answer is VerbAnswer.ACCEPTED
         assert (await host.outcome("bad")).status is Status.COMPLETED
+
+
+async def quarantined(life: Life, poison: Poison) -> OrderStatus:
+    """An order that was set aside, and whose fault was mended since; what an operator sees of it."""
+    seen: OrderStatus = await life.reach(Status.PARKED)
+    await life.clock.advance(5)
+    poison.id = None
+    assert seen.park is not None
+    assert seen.park.reason is ParkReason.CRASH_LOOP
+    return seen
+
+
+async def test_an_order_just_set_aside_may_be_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it runs any more: its attempt was cut off when it was set aside."""
+    world = World()
+    world.script["charge"] = [asyncio.Event()]
+    async with Life([shop()], world, options={"limits": TOUCHY}) as life:
+        handle = await life.start()
+        await settle()
+        poison = Poison(monkeypatch, "1")
+        asking = later(handle.suspend(by="eve", why="it hangs"))
+        seen = await quarantined(life, poison)
+        asking.cancel()
+        assert world.running == []
+        assert seen.park is not None
+        answer = await handle.abandon(seen.park.number, by="eve", why="written off")
+        assert answer is VerbAnswer.ACCEPTED
+        assert (await life.outcome()).status is Status.ABANDONED
+
+
+async def test_an_order_set_aside_before_it_was_begun_is_begun_by_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like any other: its deadline holds as well."""
+    world = World()
+    world.script["charge"] = [asyncio.Event()]
+    saga = shop(deadline=timedelta(seconds=10))
+    async with Life([saga], world, options={"host": False}) as script:
+        handle = await script.start()
+    poison = Poison(monkeypatch, "1")
+    async with Life([saga], world, script.disk, script.clock, {"limits": TOUCHY}) as life:
+        seen = await quarantined(life, poison)
+        assert seen.park is not None
+        handle = life.coordinator.order("1")
+        assert await handle.retry(seen.park.number, by="eve", why="mended") is VerbAnswer.ACCEPTED
+        await settle()
+        assert "BEGUN" in await life.events()
+        await life.clock.advance(11)
+        assert "DEADLINE" in await life.events()
 
 
 async def test_an_actor_that_crashes_now_and_then_is_restarted() -> None:

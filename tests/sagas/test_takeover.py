@@ -17,7 +17,7 @@ from atone import (
     receive,
 )
 from atone.sagas.errors import AlreadyHosted
-from tests.manual_runtime import settle, until
+from tests.manual_runtime import Clock, settle, until
 from tests.sagas.harness import Life, certainly_gone, later
 from tests.sagas.world import Approve, Line, Order, World, effect, line_of, shop
 
@@ -187,6 +187,29 @@ async def test_of_two_standbys_exactly_one_takes_over() -> None:
         heir = second if second.coordinator.hosting else third
         assert (await heir.run()).status is Status.COMPLETED
         assert second.disk.lease.epoch == 2
+
+
+@pytest.mark.parametrize("turns", range(10))
+async def test_one_who_leaves_while_taking_over_leaves_no_lease_behind(turns: int) -> None:
+    """Whether the claim was on its way to the disk or done: the next one hosts at once."""
+    first = Life([shop()], World())
+    async with first, first.beside() as second:
+        await first.leave()
+        second.clock._move(second.clock.monotonic + 0.25)
+        ring(second.clock)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        leaving = second.leaving()
+        await second.clock.advance_until(leaving.done)
+        assert second.disk.lease.holder is None
+
+
+def ring(clock: Clock) -> None:
+    """Let everything happen that is due by now, without waiting for what follows from it."""
+    for when, _, alarm in list(clock._alarms):
+        if when <= clock.monotonic and alarm.function is not None:
+            alarm.function()
+            alarm.cancel()
 
 
 async def test_one_who_waits_at_a_host_is_told_although_the_host_changes() -> None:

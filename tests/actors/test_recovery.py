@@ -1,0 +1,149 @@
+"""What looks for work on disk: whatever was overlooked, or could not be read, is found by a later look."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from atone import StoreUnavailable
+from atone.actors import Intensity, Limits
+from atone.storage import Create, Definition, Phase, Snapshot
+from tests.actors.counter import KIND, Count, Crash, Shop, Show
+from tests.manual_runtime import settle
+
+pytestmark = pytest.mark.anyio
+
+OTHER = Definition("other", 1, "f")
+#: Few at a time, so that a few strangers fill a page.
+NARROW = Limits(poll=0.5, scan=1.0, page=4)
+
+
+def sleeper(shop: Shop, id: str, wake_at: float, definition: Definition = KIND) -> None:
+    """An actor on disk that waits for its timer."""
+    state = {"total": 0, "showing": False, "wake_at": wake_at, "ended": False, "deaths": 0}
+    body = repr(state).replace("'", '"').replace("False", "false").encode()
+    snapshot, now = Snapshot("IDLE", Phase.IDLE, body, wake_at), shop.clock.wall
+    shop.disk.apply(Create(id, definition, b"", now, snapshot, (), revision=1, epoch=shop.disk.lease.epoch))
+
+
+def newcomer(shop: Shop, id: str, definition: Definition = KIND) -> None:
+    """An actor that another process has created, and no host has begun."""
+    shop.disk.apply(Create(id, definition, b"", shop.clock.wall, Snapshot("NEW", Phase.ACTIVE, b""), ()))
+
+
+async def test_strangers_do_not_starve_timers_behind_them() -> None:
+    """More than a page of actors without definition, all of them due for longer than the one that can be woken."""
+    async with Shop(limits=NARROW) as shop:
+        for number in range(20):
+            sleeper(shop, f"stranger-{number}", shop.clock.wall - 100, OTHER)
+        sleeper(shop, "ours", shop.clock.wall + 30)
+        await shop.clock.advance(40)
+        assert shop.events("ours") == ["RANG"]
+
+
+async def test_strangers_do_not_starve_new_actors_behind_them() -> None:
+    """One that comes when the strangers are known is begun at the next look, and not when a scan has passed them."""
+    async with Shop(limits=NARROW) as shop:
+        for number in range(40):
+            newcomer(shop, f"stranger-{number}", OTHER)
+        await shop.clock.advance(60)
+        newcomer(shop, "ours")
+        await shop.clock.advance(1.5)
+        assert shop.events("ours") == ["BEGUN", "SHOWN"]
+
+
+async def test_a_message_that_comes_while_a_creation_is_in_flight_is_not_swallowed() -> None:
+    """The actor is on disk, its host has not been told yet, and a scan has found the message already."""
+    async with Shop() as shop:
+        told: list[Callable[[], None]] = []
+
+        def late(write: Any, done: Callable[[Any], None]) -> None:
+            if isinstance(write, Create):
+                shop.store.submit(write, lambda result: told.append(lambda: done(result)))
+            else:
+                shop.store.submit(write, done)
+
+        shop.supervisor.submit = late
+        beginning = asyncio.ensure_future(shop.begin("a"))
+        await settle()
+        await shop.send("a", "add", b"5", tell=False)
+        await shop.clock.advance(3)
+        assert shop.supervisor.actors == {}, "nobody takes it up while it is being created"
+        told.pop()()
+        await beginning
+        assert shop.state("a").total == 5
+
+
+@pytest.mark.parametrize("method", ["load", "active", "due", "unread", "unbegun", "foreign"])
+async def test_a_store_that_cannot_be_read_is_opened_again(method: str) -> None:
+    """Although every write works: a connection that only reads may be broken for good."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        live = await shop.begin("live")
+        read, recover = getattr(shop.store, method), shop.store.recover
+        opened: list[bool] = []
+
+        async def failing(*args: object, **kwargs: object) -> object:
+            if not opened:
+                raise StoreUnavailable("this connection is dead")
+            return await read(*args, **kwargs)
+
+        async def reopen() -> None:
+            opened.append(True)
+            await recover()
+
+        setattr(shop.store, method, failing)
+        setattr(shop.store, "recover", reopen)  # noqa: B010  # as the line before
+        newcomer(shop, "new")
+        await shop.clock.advance(10)
+        assert opened == [True]
+        assert shop.events("new") == ["BEGUN"]
+        assert live in shop.supervisor.actors
+        assert shop.events("live") == ["BEGUN"], "nothing that runs is disturbed"
+
+
+async def test_a_store_that_cannot_be_opened_again_is_sick() -> None:
+    """Then nothing begins until it works."""
+    async with Shop() as shop:
+        shop.store.sick = shop.store.broken = True
+        await shop.clock.advance(3)
+        assert shop.supervisor.sick.is_set()
+        shop.store.sick = shop.store.broken = False
+        await shop.clock.advance(3)
+        assert not shop.supervisor.sick.is_set()
+
+
+async def test_a_scan_leaves_an_actor_alone_until_its_pause_is_over() -> None:
+    """However often it is found on disk, and whatever comes for it meanwhile."""
+    async with Shop(limits=Limits(poll=0.5, scan=1.0, intensity=Intensity(first=8.0, longest=8.0))) as shop:
+        shop.wall.at_once = False
+        key = await shop.begin("a")
+        shop.supervisor.post(key, Crash())
+        await shop.send("a", "add", b"2")
+        await shop.clock.advance(7.5)
+        assert shop.behaviour.decided == []
+        await shop.clock.advance(1)
+        assert shop.behaviour.decided == ["add 2", "resumed"]
+
+
+async def test_the_next_frail_actor_has_its_turn_when_the_one_before_has_stood_its_test() -> None:
+    """Although that one is still in memory."""
+    shop = await Shop().open()
+    shop.wall.at_once = False
+    for id in ("first", "second"):
+        await shop.begin(id)
+    shop.die()
+    for row in shop.disk.rows.values():
+        row.record = evolve(row.record, snapshot=shop.behaviour.encode(Count(showing=True, deaths=3)))
+    heir = shop.successor()
+    heir.wall.at_once = False
+    async with heir:
+        await heir.clock.advance(2)
+        await heir.send("first", "sleep", b"4")
+        assert [key for key, _ in heir.wall.shown] == [1]
+        heir.wall.end(1, Show(0))
+        await heir.clock.advance(2)
+        assert 1 in heir.supervisor.actors
+        assert [key for key, _ in heir.wall.shown] == [1, 2]
