@@ -250,8 +250,7 @@ class Actor(Generic[S]):
             self.turn = None
             self.mailbox.put_back(turn.taken)
             self.host.unseen(self)
-        elif isinstance(result, WriteRefused):
-            self.turn = None
+        elif isinstance(result, WriteRefused):  # the turn stays: the reports it had taken are kept for the next try
             self.host.crashed(self, result)
         elif isinstance(result, StoreError):
             self.host.unknown(result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -68,7 +69,9 @@ class Engine:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._runner is not None:
-            await self._runner.ended(_FINALLY)
+            with suppress(TimeoutError):
+                async with self.access.within(_FINALLY):
+                    await self._runner.ended()
         self.access.close()
         if self._lease is not None:
             try:

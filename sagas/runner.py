@@ -107,14 +107,14 @@ class Runner:
         for key in list(self._attempts):
             self.stop(key)
 
-    async def ended(self, seconds: float) -> None:
-        """Let attempts that were cut off run their `finally` blocks, for so long at the most; await no thread."""
+    async def ended(self) -> None:
+        """Wait until attempts that were cut off have run their `finally` blocks; await no thread."""
         for attempts in list(self._attempts.values()):
             for attempt in attempts:
                 self._cut_off(attempt)
         self._attempts.clear()
         if self._stopped:
-            await asyncio.wait(self._stopped, timeout=seconds)
+            await asyncio.wait(self._stopped)
 
     def _cut_off(self, attempt: Attempt) -> None:
         attempt.stopped = True

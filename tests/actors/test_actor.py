@@ -1,8 +1,13 @@
 """The shell: receive, decide, commit, reply, act. Shown with an actor that knows no saga."""
 
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from atone.storage import Lane, Snapshot
+from atone import StoreError
+from atone.storage import Lane, Snapshot, WriteRefused
 from tests.actors.counter import Count, Counter, Crash, Shop, Show, Shown
 from tests.faulty_store import When
 from tests.manual_runtime import settle
@@ -160,6 +165,41 @@ async def test_an_effect_under_way_during_the_trouble_is_not_repeated() -> None:
         await settle()
         assert shop.events("a")[-1] == "SHOWN"
         assert [one for one in shop.wall.shown if one[0] == key] == [(key, 0)]
+
+
+async def test_a_report_whose_commit_was_refused_is_kept() -> None:
+    """The row was at fault, and the effect has happened: the restarted actor is told, and does not repeat it."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        key = await shop.begin("a")
+        refusals: list[StoreError] = [WriteRefused("a", "odd")]
+
+        def refusing(write: Any, done: Callable[[Any], None]) -> None:
+            if refusals:
+                asyncio.get_running_loop().call_soon(done, refusals.pop())
+            else:
+                shop.store.submit(write, done)
+
+        shop.supervisor.submit = refusing
+        shop.wall.end(key, Show(0))
+        await shop.clock.advance(3)
+        assert refusals == []
+        assert not shop.state("a").showing
+        assert shop.wall.shown == [(key, 0)]
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+async def test_a_message_whose_error_cannot_be_shown_is_set_aside_like_any_other() -> None:
+    """One message never stops its actor."""
+    async with Shop() as shop:
+        await shop.begin("a")
+        shop.behaviour.burst = Unspeakable()
+        mail = await shop.send("a", "burst")
+        assert shop.disk.mails[mail].answer == "DEAD_LETTER"
 
 
 async def test_an_actor_that_somebody_else_moved_on_is_read_again() -> None:

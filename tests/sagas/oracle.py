@@ -104,16 +104,16 @@ def follow(
 def _decide(world: World, event: Event, moment: Moment, verdict: bool | Failure) -> Plan:
     """The decision, with the planner's own question answered as the shell does: in the same commit."""
     decided = plan(world.saga, world.progress, event, moment)
-    if not (decided.commands and isinstance(question := decided.commands[-1], Evaluate)):
-        return decided
-    answered = plan(world.saga, decided.progress, Evaluated(question.slot, verdict), moment)
-    return evolve(
-        answered,
-        commands=decided.commands[:-1] + answered.commands,
-        notes=decided.notes + answered.notes,
-        answers=decided.answers + answered.answers,
-        guarded=decided.guarded or answered.guarded,
-    )
+    while decided.commands and isinstance(question := decided.commands[-1], Evaluate):
+        answered = plan(world.saga, decided.progress, Evaluated(question.slot, verdict), moment)
+        decided = evolve(
+            answered,
+            commands=decided.commands[:-1] + answered.commands,
+            notes=decided.notes + answered.notes,
+            answers=decided.answers + answered.answers,
+            guarded=decided.guarded or answered.guarded,
+        )
+    return decided
 
 
 def shape(progress: Progress) -> tuple[Any, ...]:

@@ -95,6 +95,27 @@ async def test_finally_blocks_of_attempts_cut_off_are_run() -> None:
         assert cleaned == [True]
 
 
+async def test_an_attempt_that_does_not_end_holds_up_a_leave_for_a_moment_only() -> None:
+    """A second by the clock of the runtime, whatever its `finally` block still waits for."""
+    world, gate = World(), asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await gate.wait()
+
+    world.script["charge"] = [stubborn]
+    async with Life([shop()], world, options={"shutdown_grace": 0}) as life:
+        await life.start()
+        await settle()
+        before = life.clock.monotonic
+        await life.leave()
+        assert life.clock.monotonic - before == pytest.approx(1.0)
+        gate.set()
+        await settle()
+
+
 async def test_compensations_are_cut_off_only_by_shutdown_and_repeated_by_the_next_start() -> None:
     """Until acknowledged."""
     world = World(refuses={"ship"})
