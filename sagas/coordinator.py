@@ -41,7 +41,7 @@ from .inject import resolve_services
 from .progress import UNTOUCHED, Progress, Status
 from .registry import Registry
 from .saga import Saga
-from .views import OrderStatus, order_status
+from .views import OrderStatus, order_status, stored_status
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
 logger = logging.getLogger("atone")
@@ -195,7 +195,7 @@ class Coordinator:
         counter: Counter[Status] = Counter()
         for count in await access.store.count(await self._query(None, saga, older_than)):
             known = count.phase is Phase.FINAL or access.registry.find(count.definition) is not None
-            counter[Status(count.status) if known else Status.PARKED] += count.number
+            counter[stored_status(count.status) if known else Status.PARKED] += count.number
         return {one: number for one, number in counter.items() if wanted is None or one in wanted}
 
     async def purge(self, *, older_than: timedelta) -> int:

@@ -99,13 +99,18 @@ def transition(row: HistoryRow) -> Transition:
 
 def moment(seconds: float) -> datetime:
     """A stored time."""
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(min(max(seconds, 0.0), 253402300799.0), UTC)
+
+
+def stored_status(text: str) -> Status:
+    """A status as it was stored; a word that is none is shown as parked."""
+    return Status.__members__.get(text, Status.PARKED)
 
 
 def order_status(record: Record, registry: Registry, codec: Codec) -> OrderStatus:
     """An order as it stands on disk. One that this process cannot read is shown as parked, with the reason."""
     definition, saga = record.definition, registry.find(record.definition)
-    status, cause, park, steps = Status(record.snapshot.status), None, None, {}
+    status, cause, park, steps = stored_status(record.snapshot.status), None, None, {}
     if saga is not None:
         try:
             progress = snapshot.restore(record, len(saga.slots))
@@ -130,7 +135,7 @@ def buried_status(tombstone: Tombstone) -> OrderStatus:
     """What is still known of an order that was purged."""
     definition, at = tombstone.definition, moment(tombstone.finished_at)
     return OrderStatus(
-        tombstone.id, definition.kind, definition.version, Status(tombstone.status), None, None, {}, 0, at, at
+        tombstone.id, definition.kind, definition.version, stored_status(tombstone.status), None, None, {}, 0, at, at
     )
 
 
@@ -148,7 +153,7 @@ def recorded_outcome(record: Record, registry: Registry, codec: Codec) -> Outcom
     """The outcome of an order that has ended, read from disk."""
     saga = registry.find(record.definition)
     if saga is None:
-        return Outcome(record.id, Status(record.snapshot.status), None, None)
+        return Outcome(record.id, stored_status(record.snapshot.status), None, None)
     progress = snapshot.restore(record, len(saga.slots))
     return outcome(record.id, saga, progress, values(codec, saga, progress), codec)
 

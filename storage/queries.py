@@ -75,6 +75,9 @@ def _record(row: tuple[Any, ...], parts: dict[str, bytes], messages: tuple[Messa
         damage.append("the definition is missing")
     if phase not in _PHASES:
         damage.append(f"there is no phase {phase}")
+    if not all(0 <= time <= _END_OF_TIME for time in (created_at, updated_at, wake_at or 0.0)):
+        damage.append("a time is out of range")
+        created_at, updated_at, wake_at = 0.0, 0.0, None
     if not all(map(_is_text, (id, kind, fingerprint, status, quarantine, *parts))):
         damage.append("a text is not UTF-8")
     return Record(
@@ -94,6 +97,7 @@ def _record(row: tuple[Any, ...], parts: dict[str, bytes], messages: tuple[Messa
     )
 
 
+_END_OF_TIME = 253402300799.0  # the last second that a calendar has
 _PHASES = {int(phase): phase for phase in Phase}
 _LANES = {int(lane): lane for lane in Lane}
 

@@ -222,3 +222,14 @@ async def test_a_newer_schema_is_refused_politely(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match="newer release"):
         await Coordinator(SqliteStore(path), sagas=[]).__aenter__()
+
+
+async def test_a_status_or_time_that_is_none_hides_no_other_order() -> None:
+    """Whoever lists or counts sees the damaged order as parked, and its neighbours as they are."""
+    life = await two_under_way(World())
+    row = life.disk.rows[life.disk.keys["bad"]]
+    row.record = evolve(row.record, snapshot=evolve(row.record.snapshot, status="RUBBISH"), created_at=1e300)
+    async with life.beside(host=False) as reader:
+        seen = {one.id: one.status async for one in reader.coordinator.orders()}
+        assert seen == {"bad": Status.PARKED, "good": Status.RUNNING}
+        assert await reader.coordinator.count() == {Status.PARKED: 1, Status.RUNNING: 1}

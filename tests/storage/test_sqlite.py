@@ -261,6 +261,8 @@ async def test_many_stores_open_a_new_file_at_once(path: str) -> None:
 @pytest.mark.parametrize(
     ("damage", "word"),
     [
+        ("update actors set created_at = 1e300 where id = 'bad'", "time"),
+        ("update actors set wake_at = -1.0 where id = 'bad'", "time"),
         ("update actors set snapshot = x'6f6e66' where id = 'bad'", "snapshot"),
         ("update actors set revision = 5 where id = 'bad'", "snapshot"),
         ("update inputs set body = x'00' where key = 2", "input"),
