@@ -53,6 +53,9 @@ class SqliteStore(Store):
     `busy_timeout` is how many seconds a write waits for a process that holds SQLite's write lock.
     """
 
+    #: what its connections run on; a simulation has one without threads
+    connection_type: type[Connection] = Connection
+
     def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 5.0) -> None:
         self.path = os.path.realpath(os.fsdecode(path))
         self._busy_timeout = busy_timeout
@@ -89,9 +92,9 @@ class SqliteStore(Store):
     async def _connect(self) -> _Link:
         """Open both connections, or none."""
         try:
-            writer = await self._patiently(partial(Connection.open, partial(writing, self.path, MIGRATIONS)))
+            writer = await self._patiently(partial(self.connection_type.open, partial(writing, self.path, MIGRATIONS)))
             try:
-                reader = await self._patiently(partial(Connection.open, partial(reading, self.path)))
+                reader = await self._patiently(partial(self.connection_type.open, partial(reading, self.path)))
             except BaseException:
                 await writer.close()
                 raise

@@ -1,0 +1,296 @@
+"""An event loop that owns time and chance: the same seed gives the same run.
+
+Time is virtual: it stands still while anything can run, and then jumps to the next timer. The order in which
+callbacks that are ready run is drawn from a seed. A crash is not an exception: from one callback to the next the
+loop runs nothing more, so that no `except` and no `finally` of that process ever learns of it.
+
+Relies on a few private members of `asyncio.BaseEventLoop`, which a test pins for each version of Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import warnings
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from random import Random
+from typing import Any, NoReturn, TypeVar, cast
+from weakref import WeakSet
+
+from attrs import define, field
+
+T = TypeVar("T")
+
+#: Callbacks without any time passing, after which a program plainly runs in a circle.
+RESTLESS = 200_000
+
+
+class Killed(BaseException):
+    """The simulated process was killed. Only the simulation sees it."""
+
+
+class OutsideWorld(RuntimeError):
+    """The simulated program reached for the real world, which no seed can reproduce."""
+
+
+@define(eq=False)
+class Fuse:
+    """Counts the callbacks of all lives of a simulated process, and says before which of them it dies."""
+
+    count: int = 0
+    moved: int = 0  #: callbacks in which the user's own code ran
+    armed: bool = False  #: whether callbacks are counted
+    burnt: bool = False  #: the process dies before its next callback
+    at: tuple[int, ...] = ()  #: callbacks before which a process dies, in rising order
+    look: Callable[[], object] | None = None  #: asked before each callback
+    seen: list[object] = field(factory=list)  #: what it answered
+
+    def step(self) -> None:
+        """Another callback is about to run; raises `Killed` instead where the process dies here."""
+        if self.armed:
+            self.count += 1
+            if self.look is not None:
+                self.seen.append(self.look())
+            if self.at and self.count >= self.at[0]:
+                self.at = self.at[1:]
+                self.burnt = True
+        if self.burnt:
+            raise Killed
+
+
+class _Task(asyncio.Task[Any]):
+    """A task whose place in a set does not depend on its address."""
+
+    works: bool  #: whether the user's own code runs in it
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: SimLoop, **options: Any) -> None:
+        loop.tasks += 1
+        # The low bits place it in small sets; the high ones keep it apart from tasks of dead lives in large ones.
+        self._number = (id(loop) >> 4 << 12) + loop.tasks
+        parent = asyncio.current_task(loop) if loop.is_running() else None
+        self.works = isinstance(parent, _Task) and parent.works
+        super().__init__(coro, loop=loop, **options)
+        loop.alive.add(self)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+def _make_task(
+    loop: SimLoop, _loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
+) -> _Task:
+    return _Task(coro, loop=loop, **options)
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """The event loop of one simulated process."""
+
+    def __init__(self, chance: Random, now: float = 0.0, fuse: Fuse | None = None) -> None:
+        super().__init__()
+        self.now = now
+        self.fuse = fuse or Fuse()
+        self.owner: object = None  #: whose loop it is
+        self.tasks = 0
+        self.alive: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.idle: Callable[[], bool] = lambda: False  #: asked before time passes; True stops the loop
+        self.problems: list[str] = []  #: exceptions that nobody caught, and attempts to leave the simulation
+        self.leftovers: list[Callable[[], object]] = []  #: what the operating system does for a process that died
+        self._chance = chance
+        self._ready: deque[asyncio.Handle] = deque()
+        self._scheduled: list[asyncio.TimerHandle] = []
+        self._quiet_since = 0
+        self.set_task_factory(cast("Any", partial(_make_task, self)))
+        self.set_exception_handler(_remember)
+
+    def time(self) -> float:
+        """Seconds since the simulation began."""
+        return self.now
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next timer."""
+        return max(self._scheduled[0].when() - self.now, 0.0) if self._scheduled else float("inf")
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Run until something is so, or until `idle` says stop. Raises `Killed`.
+
+        Works inside another event loop, which stands still meanwhile.
+        """
+        outer = asyncio._get_running_loop()  # noqa: SLF001
+        asyncio._set_running_loop(None)  # noqa: SLF001
+        self._until = until
+        try:
+            self.run_forever()
+        finally:
+            asyncio._set_running_loop(outer)  # noqa: SLF001
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run one coroutine to its end, with as much time passing as it takes."""
+        task: asyncio.Task[T] = self.create_task(work)
+        self.run(task.done)
+        return task.result()
+
+    def abandon(self) -> None:
+        """Be gone. Coroutines are closed here, one by one, rather than whenever they are collected as garbage.
+
+        Their `finally` blocks run, as Python will have it, in a process that reaches nothing any more.
+        """
+        outer = asyncio._get_running_loop()  # noqa: SLF001
+        asyncio._set_running_loop(None)  # noqa: SLF001
+        try:
+            self._close_coroutines()
+        finally:
+            asyncio._set_running_loop(outer)  # noqa: SLF001
+        for let_go in self.leftovers:
+            let_go()
+        self.set_exception_handler(lambda _loop, _context: None)
+        self.close()
+
+    def _close_coroutines(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of those that had not begun
+            for task in sorted((task for task in self.alive if not task.done()), key=hash):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+                coro = task.get_coro()
+                with suppress(BaseException):
+                    cast("Any", coro).close()
+            for task in self.alive:
+                asyncio._unregister_task(task)  # noqa: SLF001  # or the list of all tasks grows with every life
+
+    def start_work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run the user's own code in a task."""
+        task: _Task = _Task(work, loop=self)
+        task.works = True
+        return task
+
+    # ── what asyncio calls ──
+
+    def _run_once(self) -> None:
+        """Run one callback."""
+        if self._until():
+            self.stop()
+            return
+        self._wake_sleepers()
+        if not self._ready:
+            self._pass_time()
+            return
+        handle = self._pick()
+        if handle.cancelled():
+            return
+        self.fuse.step()
+        self._quiet_since += 1
+        if self._quiet_since > RESTLESS:
+            msg = f"{RESTLESS} callbacks ran without any time passing: the program runs in a circle"
+            raise RuntimeError(msg)
+        task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]  # noqa: SLF001
+        if type(task) is _Task and task.works:
+            self.fuse.moved += 1
+        handle._run()  # noqa: SLF001
+
+    def _pick(self) -> asyncio.Handle:
+        ready = self._ready
+        if len(ready) > 1:
+            ready.rotate(-int(self._chance.random() * len(ready)))
+        return ready.popleft()
+
+    def _wake_sleepers(self) -> None:
+        scheduled = self._scheduled
+        while scheduled and (scheduled[0].cancelled() or scheduled[0].when() <= self.now):
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False  # type: ignore[attr-defined]  # noqa: SLF001
+            if not handle.cancelled():
+                self._ready.append(handle)
+
+    def _pass_time(self) -> None:
+        if self.idle():
+            self.stop()
+            return
+        if not self._scheduled:
+            msg = "nothing is ready to run and no timer is set: the program waits for ever"
+            raise RuntimeError(msg)
+        self.now = self._scheduled[0].when()
+        self._quiet_since = 0
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Nothing to count: cancelled timers leave when their time comes."""
+
+    def _process_events(self, event_list: object) -> None:
+        """There are no files."""
+
+    def _write_to_self(self) -> None:
+        """There is nobody else to wake."""
+
+    # ── the real world ──
+
+    def call_soon_threadsafe(  # type: ignore[override]  # with the types of the callback
+        self, callback: Callable[..., object], *args: Any, **options: Any
+    ) -> asyncio.Handle:
+        """Threads come in no order that a seed could reproduce; the loop itself may call this."""
+        if self._thread_id is None or self._is_foreign_thread():  # type: ignore[attr-defined]
+            self._refuse("a real thread reached into the simulation: use a `def` step or asyncio.to_thread instead")
+        return self.call_soon(callback, *args, **options)
+
+    def _is_foreign_thread(self) -> bool:
+        return asyncio._get_running_loop() is not self  # noqa: SLF001
+
+    def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        """Run a function of the user's between two turns of the loop instead of in a thread."""
+
+        def moving() -> T:
+            self.fuse.moved += 1
+            return func(*args)
+
+        return self.between_turns(moving)
+
+    def between_turns(self, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Run a function in a callback of its own."""
+
+        def work() -> None:
+            try:
+                result = func(*args)
+            except Exception as error:  # noqa: BLE001  # as a thread pool does
+                self.call_soon(_answer, future.set_exception, future, error)
+            else:
+                self.call_soon(_answer, future.set_result, future, result)
+
+        future: asyncio.Future[T] = self.create_future()
+        self.call_soon(work)
+        return future
+
+    async def getaddrinfo(self, host: Any, port: Any, **_options: Any) -> Any:  # noqa: ARG002
+        """No network."""
+        self._refuse(f"a step looked up the real host {host!r}: give it a fake service")
+
+    async def create_connection(self, *_args: Any, **_options: Any) -> Any:
+        """No network."""
+        self._refuse("a step opened a real connection: give it a fake service")
+
+    async def sock_connect(self, *_args: Any, **_options: Any) -> Any:
+        """No network."""
+        self._refuse("a step opened a real socket: give it a fake service")
+
+    async def subprocess_exec(self, *_args: Any, **_options: Any) -> Any:
+        """No processes."""
+        self._refuse("a step started a real process: give it a fake service")
+
+    subprocess_shell = subprocess_exec
+
+    def _refuse(self, what: str) -> NoReturn:
+        self.problems.append(what)
+        raise OutsideWorld(what)
+
+
+def _answer(setter: Callable[[Any], None], future: asyncio.Future[Any], value: Any) -> None:
+    if not future.done():
+        setter(value)
+
+
+def _remember(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception that nobody caught is a finding, and no line in a log that nobody reads."""
+    assert isinstance(loop, SimLoop)
+    error = context.get("exception")
+    shown = "" if error is None else f": {type(error).__name__}: {error}"
+    loop.problems.append(f"{context.get('message', 'an exception that nobody caught')}{shown}")

@@ -1,0 +1,190 @@
+"""The stores of a simulation: the real ones, behind a gate that closes when their process dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol, Self, TypeVar, cast
+
+from ..storage import Accept, Advance, Create, Disk, MemoryStore, Quarantine, SqliteStore, Store, StoreError, Write
+from .loop import SimLoop
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+#: Writes that say something about orders; beats of the lease do not count as commits.
+COUNTED = (Create, Advance, Accept, Quarantine)
+
+
+class Gate(Protocol):
+    """Whether a process lives, and what is to be told about its commits."""
+
+    def alive(self) -> bool:
+        """Whether the process lives."""
+        ...
+
+    def committing(self) -> int:
+        """A commit is about to be handed over; returns its number. May kill the process."""
+        ...
+
+    def committed(self, number: int, write: Write[Any], result: object) -> bool:
+        """A commit was carried out; whether the process lives to hear of it."""
+        ...
+
+
+class GatedStore:
+    """A store as one process sees it. Once that process is dead, nothing goes in and nothing comes out."""
+
+    def __init__(self, inner: Store, gate: Gate) -> None:
+        self._inner = inner
+        self._gate = gate
+
+    def __getattr__(self, name: str) -> Any:
+        if not self._gate.alive():
+            msg = "the process is dead"
+            raise RuntimeError(msg)
+        return getattr(self._inner, name)
+
+    def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
+        """Queue a write. The process may die before it is carried out, and after."""
+        gate = self._gate
+        if not gate.alive():
+            return
+        if type(write) not in COUNTED:
+            self._inner.submit(write, partial(_pass_on, gate, done))
+            return
+        number = gate.committing()
+
+        def answer(result: R | StoreError) -> None:
+            if gate.committed(number, write, result):
+                done(result)
+
+        if gate.alive():
+            self._inner.submit(write, answer)
+
+    async def write(self, write: Write[R]) -> R:
+        """Commit a write and return its result."""
+        future: asyncio.Future[R | StoreError] = asyncio.get_running_loop().create_future()
+        self.submit(write, lambda result: None if future.done() else future.set_result(result))
+        result = await future
+        if isinstance(result, StoreError):
+            raise result.with_traceback(None)
+        return result
+
+
+def _pass_on(gate: Gate, done: Callable[[Any], None], result: object) -> None:
+    if gate.alive():
+        done(result)
+
+
+class InLoopConnection:
+    """Stands in for the connection's thread: functions run in the loop, one at a time, each of them whole.
+
+    A turn of the loop before and after each makes both a moment at which the process may die.
+    """
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    @classmethod
+    async def open(cls, connect: Callable[[], sqlite3.Connection]) -> Self:
+        """Open a connection between two turns of the loop."""
+        loop = _running()
+        raw = await loop.between_turns(connect)
+        loop.leftovers.append(raw.close)
+        return cls(raw)
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call a function with the connection; it runs to its end even when the caller is cancelled."""
+        return await asyncio.shield(_running().between_turns(function, self._raw))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await _running().between_turns(self._raw.close)
+
+
+def _running() -> SimLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+    return loop
+
+
+class InLoopStore(SqliteStore):
+    """The real SQLite store, with every statement and setting, on no thread."""
+
+    connection_type = cast("Any", InLoopConnection)
+
+
+class MemoryMedium:
+    """What a simulated process leaves behind when it dies: a disk in memory."""
+
+    def __init__(self) -> None:
+        self._disk = Disk()
+
+    def store(self) -> Store:
+        """A new handle on it."""
+        return MemoryStore(self._disk)
+
+    def content(self) -> int:
+        """Changes with every commit about an order."""
+        return len(self._disk.history) + len(self._disk.mails)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run what only reads: in memory nothing has to be waited for, and so no loop is needed."""
+        try:
+            work.send(None)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        raise RuntimeError("a read in memory waited for something")
+
+    def close(self) -> None:
+        """Nothing to remove."""
+
+
+class FileMedium:
+    """A real SQLite file, on a file system in memory where there is one."""
+
+    def __init__(self) -> None:
+        shared = Path("/dev/shm")  # noqa: S108  # a private directory is made below it
+        self.folder = Path(tempfile.mkdtemp(prefix="atone-", dir=shared if shared.is_dir() else None))
+        self.path = self.folder / "orders.db"
+        self._watch: sqlite3.Connection | None = None
+        self._loop = SimLoop(Random("observer"))  # noqa: S311  # a simulation must be reproducible
+
+    def store(self) -> Store:
+        """A new handle on it."""
+        return InLoopStore(self.path)
+
+    def content(self) -> int:
+        """Changes with every commit about an order."""
+        return self._ask("select ifnull(sum(seq), 0) from sqlite_sequence")
+
+    def _ask(self, question: str) -> int:
+        if self._watch is None:
+            self._watch = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            return int(self._watch.execute(question).fetchone()[0])
+        except sqlite3.OperationalError:  # the file has no tables yet
+            return 0
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run what only reads."""
+        return self._loop.call(work)
+
+    def close(self) -> None:
+        """Remove the file."""
+        if self._watch is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._watch.close()
+        self._loop.abandon()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+Medium = MemoryMedium | FileMedium

@@ -1,0 +1,179 @@
+"""Flaws of a user's steps, named before any crash."""
+
+import datetime as dt
+import random
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from atone import PermanentError, Saga, StepContext, step
+from atone.testing import Flaw, SagaFailure, crash_everywhere, rehearse
+from tests.testing.shop import SERVICES, Approve, Order, Payments, patient, shop
+
+
+def saga_of(act: Callable[..., Any], undo: Callable[..., Any] | None = None, **options: Any) -> Saga[Order]:
+    """A saga of one step."""
+    made = step(name="pay", **options)(act)
+    if undo is not None:
+        made.compensation(undo)
+    return Saga("flawed", input=Order, steps=[made])
+
+
+async def pay(order: Order, payments: Payments, ctx: StepContext) -> str:
+    """Take money."""
+    receipt: str = await payments.charge(key=ctx.key)
+    return receipt
+
+
+async def repay(order: Order, payments: Payments, ctx: StepContext) -> None:
+    """Give it back."""
+    await payments.refund(key=ctx.action_key)
+
+
+def flaws(act: Callable[..., Any], undo: Callable[..., Any] | None = repay, **options: Any) -> dict[str, str]:
+    """The flaws of a step, with their details."""
+    return {one.check: one.detail for one in rehearse(saga_of(act, undo, **options), Order(), [Payments])}
+
+
+def test_a_sound_saga_has_no_flaws() -> None:
+    """Neither has one that awaits a message, whether or not it is given."""
+    assert rehearse(shop, Order(), SERVICES) == []
+    assert rehearse(patient, Order(), SERVICES) == []
+    assert rehearse(patient, Order(), SERVICES, messages=[Approve()]) == []
+
+
+def test_a_compensation_that_does_nothing() -> None:
+    """What the action did stands."""
+
+    async def forget(order: Order, ctx: StepContext) -> None:
+        """Nothing."""
+
+    assert "Payments.charge stands" in flaws(pay, forget)[Flaw.MISSING_COMPENSATION]
+
+
+def test_a_compensation_that_does_nothing_without_a_result() -> None:
+    """The commonest mistake: after a lost answer there is no result, and something to undo."""
+
+    async def careful(order: Order, pay: str | None, payments: Payments, ctx: StepContext) -> None:
+        if pay is not None:
+            await payments.refund(key=ctx.action_key)
+
+    found = flaws(pay, careful)
+    assert "None" in found[Flaw.MISSING_COMPENSATION]
+
+
+def test_a_compensation_under_its_own_key() -> None:
+    """`ctx.key` in a compensation is not the key of the action."""
+
+    async def confused(order: Order, payments: Payments, ctx: StepContext) -> None:
+        await payments.refund(key=ctx.key)
+
+    assert Flaw.MISSING_COMPENSATION in flaws(pay, confused)
+
+
+def test_a_compensation_that_needs_the_result() -> None:
+    """It raises when nothing happened."""
+
+    async def needy(order: Order, pay: str | None, payments: Payments, ctx: StepContext) -> None:
+        assert pay is not None
+        await payments.refund(key=ctx.action_key)
+
+    assert "AssertionError" in flaws(pay, needy)[Flaw.NEEDS_ACTION]
+
+
+def test_a_key_for_each_attempt() -> None:
+    """The participant takes the repeat for something new."""
+
+    async def eager(order: Order, payments: Payments, ctx: StepContext) -> None:
+        await payments.charge(key=f"{ctx.key}-{ctx.attempt}")
+
+    assert "attempt 2" in flaws(eager)[Flaw.KEY_VARIES]
+
+
+def test_a_key_from_chance() -> None:
+    """It differs each time, and comes from outside."""
+
+    async def random_key(order: Order, payments: Payments, ctx: StepContext) -> None:
+        await payments.charge(key=str(uuid.uuid4()))
+
+    assert {Flaw.KEY_VARIES, Flaw.CHANCE} <= flaws(random_key).keys()
+
+
+def test_a_participant_without_keys_makes_a_step_that_is_not_idempotent() -> None:
+    """Two calls under one key, two effects."""
+    found = rehearse(saga_of(pay, repay), Order(), [Payments(keys=False)])
+    assert Flaw.NOT_IDEMPOTENT in {one.check for one in found}
+
+
+def test_a_step_that_says_it_only_reads() -> None:
+    """And has an effect."""
+    assert "read_only" in flaws(pay, None, read_only=True)[Flaw.MISSING_COMPENSATION]
+
+
+def test_a_step_that_raises() -> None:
+    """A refusal is no flaw; anything else is."""
+
+    async def refuse(order: Order) -> None:
+        raise PermanentError("no")
+
+    async def stumble(order: Order) -> None:
+        raise KeyError("x")
+
+    assert flaws(refuse) == {}
+    assert "KeyError" in flaws(stumble)[Flaw.RAISES]
+
+
+async def sleepy(order: Order) -> None:
+    """Block the loop."""
+    time.sleep(0)  # noqa: ASYNC251
+
+
+async def late(order: Order) -> None:
+    """Look at the clock."""
+    time.time()
+
+
+async def dated(order: Order) -> None:
+    """Look at the calendar."""
+    dt.datetime.now(dt.UTC)
+
+
+async def gambling(order: Order) -> None:
+    """Roll a die."""
+    random.randint(1, 6)
+
+
+@pytest.mark.parametrize(
+    ("act", "flaw"),
+    [(sleepy, Flaw.BLOCKING), (late, Flaw.CLOCK), (dated, Flaw.CLOCK), (gambling, Flaw.CHANCE)],
+    ids=["sleep", "time", "now", "random"],
+)
+def test_the_real_world_in_a_step(act: Callable[..., Any], flaw: Flaw) -> None:
+    """It is named with its line, and may be allowed."""
+    found = flaws(act)
+    assert list(found) == [flaw]
+    assert "test_rehearsal.py:" in found[flaw]
+    assert rehearse(saga_of(act, repay), Order(), [Payments], allow=[flaw]) == []
+
+
+def test_a_plain_function_may_sleep() -> None:
+    """It runs in a thread of its own."""
+
+    def plain(order: Order) -> None:
+        time.sleep(0)
+
+    assert flaws(plain) == {}
+
+
+def test_a_crash_test_begins_with_a_rehearsal() -> None:
+    """And fails by its findings alone, before anything is killed."""
+
+    async def forget(order: Order, ctx: StepContext) -> None:
+        """Nothing."""
+
+    with pytest.raises(SagaFailure, match="missing compensation") as caught:
+        crash_everywhere(saga_of(pay, forget), Order(), [Payments])
+    assert len(caught.value.violations) == 2
