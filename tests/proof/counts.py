@@ -1,0 +1,54 @@
+"""What a layer has done and found; layers run in several processes, so it goes through JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, Self
+
+from attrs import asdict, define, field
+
+
+@define
+class Counts:
+    """How much was tried, and every promise that did not hold, with the command that shows it again."""
+
+    images: int = 0  #: legal contents of the disk after a loss of power
+    io_faults: int = 0  #: operations on files that failed, or at which the process died
+    kills: int = 0
+    takeovers: int = 0  #: of a stopped owner, which came back
+    hostile_rows: int = 0
+    violations: list[str] = field(factory=list)
+
+    def __iadd__(self, other: Counts) -> Self:
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+    @property
+    def done(self) -> int:
+        """All that was tried."""
+        return self.images + self.io_faults + self.kills + self.takeovers + self.hostile_rows
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+
+#: Tries one case, by its number.
+Case = Callable[[int], Counts]
+
+
+class Layer(Protocol):
+    """A module of this folder that torments the engine in one way."""
+
+    WORKERS: int  #: processes at once: as many as processors, or more where cases mostly wait
+    PER_CASE: int  #: how many a case counts
+
+    def prepare(self, seed: int, size: int, folder: Path) -> Case:
+        """Get ready for `size` cases, in a process that was started with the library of `iolog.py`.
+
+        The folder is empty, and stays as long as the process.
+        """
+        ...

@@ -1,0 +1,57 @@
+"""One of the processes that share the cases of a layer. Started by `campaign.py`, with the library preloaded.
+
+    python -m tests.proof.worker LAYER SIZE SEED FIRST STEP [MUTANT]
+
+It prints what it has done since it last printed, as one line of JSON, every half second.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import traceback
+from contextlib import nullcontext
+from importlib import import_module
+from typing import cast
+
+from . import lives, shop
+from .counts import Case, Counts, Layer
+from .mutants import MUTANTS
+
+_EVERY = 0.5  #: seconds
+_MOST = 5  #: violations of one case that are told
+
+
+def work(name: str, size: int, seed: int, first: int, step: int) -> None:
+    """Do every case from `first` on, `step` apart."""
+    layer = cast("Layer", import_module(f".{name}", __package__))
+    with lives.workplace() as folder:
+        shop.two_days(folder)  # so that a fork inherits all that is only made when it is first used
+    with lives.workplace() as folder:
+        cases = -(-size // layer.PER_CASE)
+        case = layer.prepare(seed, cases, folder)
+        gc.freeze()  # what is inherited need not be copied
+        counts, said = Counts(), time.monotonic()
+        for index in range(first, cases, step):
+            again = f"python -m tests.proof.campaign --layer {name} --size {size} --seed {seed} --index {index}"
+            counts += _tried(case, index, again)
+            if time.monotonic() - said > _EVERY:
+                print(counts.to_json(), flush=True)  # noqa: T201
+                counts, said = Counts(), time.monotonic()
+        print(counts.to_json(), flush=True)  # noqa: T201
+
+
+def _tried(case: Case, index: int, again: str) -> Counts:
+    try:
+        counts = case(index)
+    except Exception as error:  # noqa: BLE001 - what a layer did not foresee is worth knowing, and ends no campaign
+        counts = Counts(violations=[f"not foreseen: {error!r} at {traceback.extract_tb(error.__traceback__)[-1]}"])
+    counts.violations = [f"{text} | {again}" for text in counts.violations[:_MOST]]
+    return counts
+
+
+if __name__ == "__main__":
+    layer, numbers, mutant = sys.argv[1], map(int, sys.argv[2:6]), sys.argv[6:]
+    with MUTANTS[mutant[0]]() if mutant else nullcontext():
+        work(layer, *numbers)
