@@ -86,7 +86,7 @@ class Caller:
             return [] if self._kept() == before else ["it was refused, and something of it was kept"]
         except AtoneError:
             return []
-        except Exception as error:  # noqa: BLE001 - this is the question
+        except Exception as error:
             return [f"it raised {error!r:.200}"]
         return []
 

@@ -128,7 +128,7 @@ class Vandal:
         table = self.chance.choice(("actors", "inputs", "parts", "history", "history"))
         column = self.chance.choice(_COLUMNS[table])
         found = self.db.execute(
-            f"select rowid_of, typeof(value) from (select {_ROW[table]} as rowid_of, {column} as value"  # noqa: S608
+            f"select rowid_of, typeof(value) from (select {_ROW[table]} as rowid_of, {column} as value"
             f" from {table} where key = ? order by random() limit 1)", (key,)).fetchone()  # fmt: skip
         if found is None:
             return
@@ -166,7 +166,7 @@ class Vandal:
         text = isinstance(value, bytes) and column not in {"snapshot", "body"}
         try:
             self.db.execute(
-                f"update {table} set {column} = {'cast(? as text)' if text else '?'} where {_ROW[table]} = ?",  # noqa: S608
+                f"update {table} set {column} = {'cast(? as text)' if text else '?'} where {_ROW[table]} = ?",
                 (value, row),
             )
         except sqlite3.IntegrityError:
@@ -300,6 +300,6 @@ async def _tried(call: Awaitable[None]) -> list[str]:
         return [f"the coordinator failed: {error.__cause__!r}"]
     except AtoneError:
         return []
-    except Exception as error:  # noqa: BLE001 - this is the question
+    except Exception as error:
         return [f"{getattr(call, '__name__', '')}: {error!r:.200} at {traceback.extract_tb(error.__traceback__)[-1]}"]
     return []

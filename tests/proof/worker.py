@@ -37,15 +37,15 @@ def work(name: str, size: int, seed: int, first: int, step: int) -> None:
             again = f"python -m tests.proof.campaign --layer {name} --size {size} --seed {seed} --index {index}"
             counts += _tried(case, index, again)
             if time.monotonic() - said > _EVERY:
-                print(counts.to_json(), flush=True)  # noqa: T201
+                print(counts.to_json(), flush=True)
                 counts, said = Counts(), time.monotonic()
-        print(counts.to_json(), flush=True)  # noqa: T201
+        print(counts.to_json(), flush=True)
 
 
 def _tried(case: Case, index: int, again: str) -> Counts:
     try:
         counts = case(index)
-    except Exception as error:  # noqa: BLE001 - what a layer did not foresee is worth knowing, and ends no campaign
+    except Exception as error:
         counts = Counts(violations=[f"not foreseen: {error!r} at {traceback.extract_tb(error.__traceback__)[-1]}"])
     counts.violations = [f"{text} | {again}" for text in counts.violations[:_MOST]]
     return counts
