@@ -118,7 +118,9 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_code_and_nothing_else(wheel: Path) -> None:
     """Every file of the code folders is there under `atone/`; a build table can rot in silence."""
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    face = {f"atone/{path.name}" for path in (ROOT / "atone").iterdir() if path.is_file()}
+    face = {f"atone/{path.name}" for path in (ROOT / "atone").iterdir() if path.is_file()} | sources(
+        "atone/testing", "atone/testing"
+    )
 
     assert face.union(*(sources(folder, f"atone/{folder}") for folder in FOLDERS)) == packed
     assert {"atone/py.typed", "atone/storage/schema.sql"} <= packed

@@ -3,10 +3,12 @@
 from .audit import verify
 from .crash import Coverage, crash_everywhere
 from .durable import Durable
-from .oracle import Violation
-from .rehearsal import Flaw, rehearse
-from .services import AnswerLost, Effect, FakeService, Outcomes, action, outcomes
+from .evidence import Violation
+from .outcomes import AnswerLost, Outcomes, outcomes
+from .rehearsal import rehearse
+from .services import Effect, FakeService, action
 from .simulation import Simulation
+from .spy import Flaw
 from .story import SagaFailure, Story
 
 __all__ = [

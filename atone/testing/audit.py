@@ -11,7 +11,8 @@ from typing import Any
 
 from ..sagas import Saga
 from ..storage import HistoryRow, Query, Record, SqliteStore, Store
-from .oracle import SOUND, Evidence, Violation, judge
+from .evidence import Evidence, Violation
+from .oracle import SOUND, judge
 
 #: Orders, and lines of history, that are read at a time.
 PAGE = 500

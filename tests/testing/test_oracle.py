@@ -9,7 +9,8 @@ from atone import Status
 from atone.sagas.context import idempotency_key
 from atone.storage import Definition, Entry, HistoryRow, Lane, Lease, Message, Phase, Record, Snapshot
 from atone.testing import Violation
-from atone.testing.oracle import CHECKS, Evidence, Promise, judge
+from atone.testing.evidence import Evidence, Promise
+from atone.testing.oracle import CHECKS, judge
 from atone.testing.services import Effect
 from tests.testing.shop import Payments, Stock, shop
 

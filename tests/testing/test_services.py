@@ -6,7 +6,7 @@ import pytest
 
 from atone import PermanentError
 from atone.testing import FakeService, action, outcomes
-from atone.testing.services import Fate
+from atone.testing.outcomes import Fate
 from tests.testing.shop import Payments
 
 
