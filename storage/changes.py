@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from typing import Any
 
 from .codec import checksum
 from .lease import Claim, Release, claim, release
 from .queries import find
-from .statements import STATEMENTS, for_rows
+from .statements import STATEMENTS, for_rows, width_of
 from .store import (
     Accept,
     Accepted,
@@ -38,7 +37,8 @@ from .store import (
 )
 
 _Rows = list[tuple[Any, ...]]
-
+#: The values of many rows in one list: a tuple for each row would only keep the garbage collector busy.
+_Values = list[Any]
 
 #: Rows that one call of SQLite writes: each size is a statement of its own, prepared once.
 _SIZES = (512, 64, 8, 1)
@@ -78,14 +78,15 @@ class Changes:
         """After a rollback: a definition may have lost its number."""
         self._definitions.clear()
 
-    def _rows(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    def _rows(self, statement: str, values: _Values) -> int:
         """Carry out a statement of `values` for many rows in as few calls as its prepared sizes allow."""
+        width = width_of(statement)
         changed = start = 0
         for size in _SIZES:
-            while len(rows) - start >= size:
-                flat = list(chain.from_iterable(rows[start : start + size]))
-                changed += self._connection.execute(for_rows(statement, size), flat).rowcount
-                start += size
+            while len(values) - start >= size * width:
+                part = values[start : start + size * width]
+                changed += self._connection.execute(for_rows(statement, size), part).rowcount
+                start += size * width
         return changed
 
     def _many(self, statement: str, rows: _Rows) -> int:
@@ -98,33 +99,32 @@ class Changes:
     def _create(self, writes: Sequence[Create]) -> list[Created]:
         last = self._connection.execute(STATEMENTS["last_key"]).fetchone()
         first = last[0] + 1 if last else 1
-        actors: _Rows = []
-        inputs: _Rows = []
-        history: _Rows = []
+        actors: _Values = []
+        inputs: _Values = []
+        history: _Values = []
         parts: _Rows = []
         for key, write in enumerate(writes, first):
             now, revision = write.snapshot, write.revision
-            actors.append(
-                (
-                    key,
-                    write.id,
-                    self._definition(write.definition),
-                    revision,
-                    write.epoch or 0,
-                    now.status,
-                    int(now.phase),
-                    now.wake_at,
-                    now.deaths,
-                    write.at,
-                    write.at,
-                    checksum(revision, now.body),
-                    now.body,
-                )
+            actors += (
+                key,
+                write.id,
+                self._definition(write.definition),
+                revision,
+                write.epoch or 0,
+                now.status,
+                int(now.phase),
+                now.wake_at,
+                now.deaths,
+                write.at,
+                write.at,
+                checksum(revision, now.body),
+                now.body,
             )
-            inputs.append((key, checksum(0, write.input), write.input))
-            history += _history(key, revision, write.history)
-            parts += _parts(key, write.parts)
-        if self._rows("create", actors) != len(actors):
+            inputs += (key, checksum(0, write.input), write.input)
+            _tell(history, key, revision, write.history)
+            if write.parts:
+                parts += _parts(key, write.parts)
+        if self._rows("create", actors) != len(writes):
             raise Refused(self._present(writes[0].id))
         self._rows("create_input", inputs)
         self._rows("record", history)
@@ -172,35 +172,33 @@ class Changes:
         return Full(write.limit) if phase[0] > 0 else Finished()
 
     def _advance(self, writes: Sequence[Advance]) -> list[Done]:
-        actors: _Rows = []
-        history: _Rows = []
+        actors: _Values = []
+        history: _Values = []
         consumed: _Rows = []
         parts: _Rows = []
         guards: list[tuple[int, int]] = []
         for write in writes:
             now, revision, key = write.snapshot, write.revision, write.key
-            actors.append(
-                (
-                    key,
-                    revision,
-                    write.epoch,
-                    now.status,
-                    int(now.phase),
-                    now.wake_at,
-                    now.deaths,
-                    write.at,
-                    checksum(revision, now.body),
-                    now.body,
-                )
+            actors += (
+                key,
+                revision,
+                write.epoch,
+                now.status,
+                int(now.phase),
+                now.wake_at,
+                now.deaths,
+                write.at,
+                checksum(revision, now.body),
+                now.body,
             )
-            history += _history(key, revision, write.history)
+            _tell(history, key, revision, write.history)
             if write.consumed:
                 consumed += [(text, seq, key) for seq, text in write.consumed]
             if write.parts:
                 parts += _parts(key, write.parts)
             if write.waiting is not None:
                 guards.append((key, write.waiting))
-        if self._rows("advance", actors) != len(actors) or self._many("consume", consumed) != len(consumed):
+        if self._rows("advance", actors) != len(writes) or self._many("consume", consumed) != len(consumed):
             raise Refused(Stale())
         if guards and not self._as_many_wait(guards):
             raise Refused(Unseen())
@@ -227,7 +225,9 @@ class Changes:
             }
             if self._connection.execute(STATEMENTS["quarantine"], parameters).rowcount != 1:
                 raise Refused(Stale())
-            self._rows("record", _history(write.key, write.revision, (write.entry,)))
+            history: _Values = []
+            _tell(history, write.key, write.revision, (write.entry,))
+            self._rows("record", history)
         return [Done()] * len(writes)
 
     def _purge(self, writes: Sequence[Purge]) -> list[int]:
@@ -253,9 +253,10 @@ class Changes:
         return [release(self._connection, write) for write in writes]
 
 
-def _history(key: int, revision: int, entries: Iterable[Entry]) -> _Rows:
-    return [
-        (
+def _tell(history: _Values, key: int, revision: int, entries: Iterable[Entry]) -> None:
+    """Add the lines of one transition."""
+    for entry in entries:
+        history += (
             key,
             revision,
             entry.at,
@@ -268,8 +269,6 @@ def _history(key: int, revision: int, entries: Iterable[Entry]) -> _Rows:
             entry.note,
             entry.begun,
         )
-        for entry in entries
-    ]
 
 
 def _parts(key: int, parts: Iterable[tuple[str, bytes]]) -> _Rows:

@@ -40,6 +40,13 @@ def for_rows(name: str, count: int) -> str:
     return STATEMENTS[name].replace(row, ", ".join([row] * count))
 
 
+@cache
+def width_of(name: str) -> int:
+    """How many values a row of such a statement takes."""
+    (row,) = _ROW.findall(STATEMENTS[name])
+    return row.count("?")
+
+
 _ROW = re.compile(r"(?<=values )\(\?(?:, \?)*\)")
 
 STATEMENTS = parse(files(__package__ or __name__).joinpath("schema.sql").read_text(encoding="utf-8"))

@@ -23,8 +23,9 @@ _Item = tuple[Write[Any], Callable[[Any], None]]
 BATCH_WRITES = 512
 BATCH_BYTES = 1024 * 1024
 
-#: Callbacks are called in slices, so that a large commit does not hold the event loop.
-SLICE = 256
+#: Callbacks are called in slices: a large commit does not hold the event loop, and what actors let go of makes room for
+#: what they do next.
+SLICE = 32
 
 
 class Writer:
@@ -39,7 +40,7 @@ class Writer:
         self._commit = commit
         self._urgent: deque[_Item] = deque()
         self._ordinary: deque[_Item] = deque()
-        self._batch: list[_Item] = []
+        self._batch: deque[_Item] = deque()
         self._wake = asyncio.Event()
         self._refusal: StoreError | None = None
         self._closing: StoreError | None = None
@@ -81,7 +82,6 @@ class Writer:
                 while self._urgent or self._ordinary:
                     self._batch = self._take()
                     await self._commit_batch(self._batch)
-                    self._batch = []
                 if self._closing is not None:
                     return
                 self._wake.clear()
@@ -93,14 +93,14 @@ class Writer:
 
     def _answer_all(self, error: StoreError) -> None:
         items = (*self._batch, *self._urgent, *self._ordinary)
-        self._batch = []
+        self._batch.clear()
         self._urgent.clear()
         self._ordinary.clear()
         for _, done in items:
             _call(done, error)
 
-    def _take(self) -> list[_Item]:
-        batch: list[_Item] = []
+    def _take(self) -> deque[_Item]:
+        batch: deque[_Item] = deque()
         room = BATCH_BYTES
         for queue in (self._urgent, self._ordinary):
             while queue and len(batch) < BATCH_WRITES:
@@ -110,7 +110,7 @@ class Writer:
                 batch.append(queue.popleft())
         return batch
 
-    async def _commit_batch(self, batch: list[_Item]) -> None:
+    async def _commit_batch(self, batch: deque[_Item]) -> None:
         try:
             results = await self._commit([write for write, _ in batch])
         except StoreBusy as error:
@@ -122,11 +122,12 @@ class Writer:
             self._urgent.clear()
             self._ordinary.clear()
             results = [error] * len(batch)
-        for start in range(0, len(batch), SLICE):
-            if start:
+        for number, result in enumerate(results):
+            if number and number % SLICE == 0:
                 await asyncio.sleep(0)
-            for (_, done), result in zip(batch[start : start + SLICE], results[start : start + SLICE], strict=True):
-                _call(done, result)
+            # A write is let go of as soon as it is answered: what its actor does next takes its place in memory,
+            # and the garbage collector sees no growth. Kept to the end of the batch, they cost it a tenth of all time.
+            _call(batch.popleft()[1], result)
 
 
 def _call(done: Callable[[Any], None], result: Result) -> None:
