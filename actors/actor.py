@@ -207,7 +207,7 @@ class Actor(Generic[S]):
             if not isinstance(event, Message) or isinstance(error, MemoryError | RecursionError):
                 raise
             status = self.snapshot.status
-            entry = Entry(moment.now, "DEAD_LETTER", status, status, error=words(error)[:500], note=event.id)
+            entry = Entry("DEAD_LETTER", status, status, error=words(error)[:500], note=event.id)
             return Decision(state, (), (entry,), ((event.seq, "DEAD_LETTER"),))
 
     # ── commit, reply, act ──

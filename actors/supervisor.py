@@ -256,7 +256,7 @@ class Supervisor(Generic[S]):
     def quarantine(self, key: int, revision: int, status: str, reason: str) -> None:
         """Stop an actor visibly, and leave the bytes of its state as they are."""
         now, status, reason = self.runtime.now(), storable(status), storable(reason)[:500]
-        entry = Entry(now, "QUARANTINED", status, self.quarantined, error=reason)
+        entry = Entry("QUARANTINED", status, self.quarantined, error=reason)
         write = Quarantine(key, revision + 1, self.epoch, now, self.quarantined, reason, entry)
 
         def done(result: Done | Stale | Fenced | StoreError) -> None:

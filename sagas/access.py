@@ -30,7 +30,7 @@ from ..storage import (
     Tombstone,
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
-from .behaviour import REQUESTS, OrderState
+from .behaviour import REQUESTS, OrderBehaviour, OrderState
 from .errors import (
     AlreadyFinished,
     AnswerPending,
@@ -64,6 +64,7 @@ class Access:
     store: Store
     codec: Codec
     registry: Registry
+    behaviour: OrderBehaviour
     runtime: Runtime = field(init=False)
     feed: Feed = field(factory=Feed)
     supervisor: Supervisor[OrderState] | None = None  #: while this process hosts

@@ -9,14 +9,16 @@ from attrs import define, evolve, field, frozen
 from ..actors import Decision, Due, Moment
 from ..storage import Codec, Entry, Lane, Message, Record, Snapshot
 from . import snapshot
-from .draft import Note
+from .draft import Note, Plan
 from .events import Arrived, Command, Control, Ended, Evaluate, Evaluated, Event, Returned, Run
+from .place import Move, Place, Places, recurring
 from .plan import plan
 from .progress import Failure, Progress, Status, Work
 from .receive import Receive
 from .registry import Registry
 from .saga import Saga
-from .standing import expected, phase, status, wake_at
+from .snapshot import Results
+from .standing import expected
 
 #: Requests are the engine's own, whatever converter the user's classes need.
 REQUESTS = Codec()
@@ -28,17 +30,19 @@ TEXT = 500
 
 @define(eq=False)
 class OrderState:
-    """An order in memory: its progress, and the decoded values that its steps ask for."""
+    """An order in memory: where it stands, and what its steps returned, as stored and decoded."""
 
     id: str
     saga: Saga[Any]
     input: object
-    progress: Progress
-    values: dict[int, object] = field(factory=dict)
-    status: Status = field(init=False)
+    place: Place
+    results: Results
+    values: dict[int, object]
 
-    def __attrs_post_init__(self) -> None:
-        self.status = status(self.saga, self.progress)
+    @property
+    def progress(self) -> Progress:
+        """Where it stands, for the planner."""
+        return self.place.progress
 
 
 @frozen
@@ -47,28 +51,29 @@ class OrderBehaviour:
 
     registry: Registry
     codec: Codec
+    places: Places = field(factory=Places, eq=False)
 
     def handles(self, record: Record) -> bool:
         """Whether the saga of this order is registered, unchanged, in this process."""
         return self.registry.find(record.definition) is not None
 
+    def begin(self, id: str, saga: Saga[Any], input: object) -> OrderState:
+        """A new order, that nothing has happened to."""
+        return OrderState(id, saga, input, self.places.start(saga), (None,) * len(saga.slots), {})
+
     def decode(self, record: Record) -> OrderState:
         """The state of an order on disk; raises `Undecodable`."""
         saga = self.registry.saga(record.definition)
         input = self.codec.decode(record.input, saga.input)
-        progress = snapshot.restore(record, len(saga.slots))
-        return OrderState(record.id, saga, input, progress, values(self.codec, saga, progress))
+        progress, results = snapshot.restore(record, len(saga.slots))
+        found = values(self.codec, saga, progress, results)
+        return OrderState(record.id, saga, input, self.places.find(saga, progress), results, found)
 
     def encode(self, state: OrderState) -> Snapshot:
         """The snapshot of an order."""
-        saga, progress = state.saga, state.progress
-        return Snapshot(
-            state.status,
-            phase(saga, progress),
-            snapshot.encode(progress),
-            wake_at(saga, progress),
-            progress.deaths,
-        )
+        place = state.place
+        body = snapshot.complete(place.packed, state.results)
+        return Snapshot(place.status, place.phase, body, place.wake_at, place.progress.deaths)
 
     def accepts(self, state: OrderState, message: Message) -> bool:
         """Whether the order waits for such a message."""
@@ -80,70 +85,79 @@ class OrderBehaviour:
         if isinstance(event, Due) and (moment.draining or not _is_due(state, moment)):
             return Decision(state)
         if isinstance(event, Message):
-            return self._receive(state, event, moment)
-        return self._decide(state, state.values, cast("Event", event), moment)
+            event = self._opened(state, event)
+        move = self._move(state, cast("Event", event), moment)
+        after = OrderState(state.id, state.saga, state.input, move.to, state.results, state.values)
+        parts = () if move.keeps is None else self._keep(after, move.keeps, event)
+        return Decision(after, move.commands, move.history, move.answers, parts, move.guarded)
 
-    def _receive(self, state: OrderState, message: Message, moment: Moment) -> Decision[OrderState]:
-        """Decode a message; what this raises sets the message aside."""
-        saga = state.saga
+    def _opened(self, state: OrderState, message: Message) -> Control | Arrived:
+        """What a message says; what this raises sets the message aside."""
         if message.lane is Lane.CONTROL:
-            control = evolve(REQUESTS.decode(message.body, Control), seq=message.seq)
-            decision = self._decide(state, state.values, control, moment)
-            if control.result is None:
-                return decision
-            resolved = values(self.codec, saga, decision.state.progress)
-            return evolve(decision, state=evolve(decision.state, values=resolved))
-        receive = expected(saga, state.progress)
+            return evolve(REQUESTS.decode(message.body, Control), seq=message.seq)
+        receive = expected(state.saga, state.progress)
         assert receive is not None, "only accepted messages are offered"
         value = self.codec.decode(message.body, receive.type_named(message.kind))
-        arrived = Arrived(message.seq, message.kind, message.body)
-        return self._decide(state, {**state.values, saga.index(receive): value}, arrived, moment)
+        return Arrived(message.seq, message.kind, message.body, value)
 
-    def _decide(
-        self, state: OrderState, values: dict[int, object], event: Event, moment: Moment
-    ) -> Decision[OrderState]:
-        saga, before = state.saga, state.progress
-        decided = plan(saga, before, event, moment)
-        commands, notes, guarded = decided.commands, decided.notes, decided.guarded
+    def _move(self, state: OrderState, event: Event, moment: Moment) -> Move:
+        """What the planner decides, or what it has decided about the same before."""
+        here = state.place
+        key = recurring(event) if here.shared and not moment.draining else None
+        move = here.moves.get(key) if key is not None else None
+        if move is None:
+            decided = plan(state.saga, here.progress, event, moment)
+            asks = any(isinstance(command, Evaluate) for command in decided.commands)
+            move = self._moved(state, decided, moment)
+            if key is not None and move.to.shared and not asks:
+                here.moves[key] = move
+        return move
+
+    def _moved(self, state: OrderState, decided: Plan, moment: Moment) -> Move:
+        saga = state.saga
+        commands, notes, answers, guarded = decided.commands, decided.notes, decided.answers, decided.guarded
+        progress = decided.progress
         while commands and isinstance(question := commands[-1], Evaluate):
             answer = Evaluated(question.slot, _ask(saga, question.slot, state.input))
-            more = plan(saga, decided.progress, answer, moment)
+            more = plan(saga, progress, answer, moment)
             commands = commands[:-1] + more.commands
-            notes = notes + more.notes
+            notes += more.notes
             guarded = guarded or more.guarded
-            decided = evolve(more, answers=decided.answers + more.answers)
-        progress = decided.progress
-        if type(event) is Ended and type(event.how) is Returned:
-            values = _with_result(values, progress, event.slot, event.how)
-        after = OrderState(state.id, saga, state.input, progress, values)
-        history = _history(state, after, notes, commands, moment)
-        return Decision(after, commands, history, decided.answers, _parts(before, progress), guarded)
+            progress = more.progress
+        to = self.places.find(saga, progress)
+        history = _history(saga, state.place.status, to.status, notes, commands)
+        return Move(to, commands, history, answers, decided.keeps, guarded)
 
-
-def _with_result(values: dict[int, object], progress: Progress, index: int, returned: Returned) -> dict[int, object]:
-    """The values with the one of an attempt that succeeded, unless that was merely noted as late."""
-    kept = returned.result is not None and progress.slots[index].result is returned.result
-    return {**values, index: returned.value} if kept else values
+    def _keep(self, state: OrderState, index: int, event: object) -> tuple[tuple[str, bytes], ...]:
+        """Put the result that came with an event into a state; one too large for the snapshot is returned as a part."""
+        match event:
+            case Ended(how=Returned(result=body, value=value)):
+                pass
+            case Arrived(body=body, value=value):
+                pass
+            case Control(result=body):
+                value = None if body is None else self.codec.decode(body, value_type(state.saga, index, None))
+            case _:
+                raise AssertionError
+        assert body is not None, "there was something to be kept"
+        state.results = (*state.results[:index], body, *state.results[index + 1 :])
+        state.values = {**state.values, index: value}
+        return ((str(index), body),) if len(body) > snapshot.INLINE else ()
 
 
 def _history(
-    before: OrderState,
-    after: OrderState,
-    notes: tuple[Note, ...],
-    commands: tuple[Command, ...],
-    moment: Moment,
+    saga: Saga[Any], before: Status, after: Status, notes: tuple[Note, ...], commands: tuple[Command, ...]
 ) -> tuple[Entry, ...]:
     """The notes as lines of history; the last one names the attempts whose intent is committed with it."""
-    slots = after.saga.slots
+    slots = saga.slots
     begun = " ".join([f"{slots[run.slot].name}/{WORDS[run.work]}/{run.number}" for run in commands if type(run) is Run])
     last = notes[-1] if notes else None
     return tuple(
         [
             Entry(
-                moment.now,
                 note.event,
-                before.status,
-                after.status,
+                before,
+                after,
                 None if note.slot is None else slots[note.slot].name,
                 note.attempt,
                 None if note.failure is None else str(note.failure),
@@ -155,26 +169,13 @@ def _history(
     )
 
 
-def _parts(before: Progress, after: Progress) -> tuple[tuple[str, bytes], ...]:
-    """New results that are too large for the snapshot."""
-    return tuple(
-        [
-            (str(index), slot.result)
-            for index, slot in enumerate(after.slots)
-            if slot.result is not None
-            and len(slot.result) > snapshot.INLINE
-            and slot.result is not before.slots[index].result
-        ]
-    )
-
-
-def values(codec: Codec, saga: Saga[Any], progress: Progress) -> dict[int, object]:
+def values(codec: Codec, saga: Saga[Any], progress: Progress, results: Results) -> dict[int, object]:
     """The decoded results and messages of an order; raises `Undecodable`."""
-    found: dict[int, object] = {}
-    for index, slot in enumerate(progress.slots):
-        if slot.result is not None:
-            found[index] = codec.decode(slot.result, value_type(saga, index, slot.kind))
-    return found
+    return {
+        index: codec.decode(body, value_type(saga, index, progress.slots[index].kind))
+        for index, body in enumerate(results)
+        if body is not None
+    }
 
 
 def value_type(saga: Saga[Any], index: int, kind: str | None) -> Any:
@@ -195,7 +196,7 @@ def failure(error: BaseException) -> Failure:
 
 
 def _is_due(state: OrderState, moment: Moment) -> bool:
-    time = wake_at(state.saga, state.progress)
+    time = state.place.wake_at
     return time is not None and time <= moment.now
 
 

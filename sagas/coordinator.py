@@ -38,7 +38,7 @@ from .engine import Engine
 from .errors import AlreadyFinished, OrderConflict, WrongInput
 from .handle import Handle
 from .inject import resolve_services
-from .progress import UNTOUCHED, Progress, Status
+from .progress import Status
 from .registry import Registry
 from .saga import Saga
 from .views import OrderStatus, order_status, stored_status
@@ -84,11 +84,11 @@ class Coordinator:
     ) -> None:
         registry = Registry.of(sagas)
         services = resolve_services(registry.bindings(), provide) if host else {}
-        self._access = Access(store, Codec(converter), registry)
+        codec = Codec(converter)
+        self._access = Access(store, codec, registry, OrderBehaviour(registry, codec))
         self._engine = Engine(self._access, services, limits or Limits(), overlap_grace, shutdown_grace, is_gone)
         self._runtime = runtime
         self._standby, self._host = standby, host
-        self._behaviour = OrderBehaviour(registry, self._access.codec)
 
     async def __aenter__(self) -> Self:
         """Open the store, and host its orders or stand by. Raises a `StoreError`, or `AlreadyHosted`."""
@@ -217,7 +217,7 @@ class Coordinator:
             if not isinstance(result, Fenced):
                 return result
         now = access.runtime.now()
-        entry = Entry(now, "ACCEPTED", "", Status.RUNNING)
+        entry = Entry("ACCEPTED", "", Status.RUNNING)
         create = Create(id, saga.definition, body, now, Snapshot(Status.RUNNING, Phase.ACTIVE, b""), (entry,))
         created = await access.store.write(create)
         assert not isinstance(created, Fenced), "an order at revision 0 needs no epoch"
@@ -225,8 +225,9 @@ class Coordinator:
 
     def _actor(self, supervisor: Supervisor[OrderState], saga: Saga[I], id: str, value: I) -> Actor[OrderState]:
         """An order that nothing has happened to."""
-        state = OrderState(id, saga, value, Progress([UNTOUCHED] * len(saga.slots)))
-        return Actor(supervisor, self._behaviour, 0, id, 0, state, Snapshot("", Phase.ACTIVE, b""))
+        behaviour = self._access.behaviour
+        state = behaviour.begin(id, saga, value)
+        return Actor(supervisor, behaviour, 0, id, 0, state, Snapshot("", Phase.ACTIVE, b""))
 
     async def _query(
         self, status: frozenset[Status] | None, saga: Saga[Any] | str | None, older_than: timedelta | None

@@ -35,6 +35,7 @@ class Plan:
     notes: tuple[Note, ...]
     answers: tuple[tuple[int, str], ...]  #: messages consumed, each with its answer
     guarded: bool  #: commit only if no message waits that the order has not seen
+    keeps: int | None  #: the slot whose result came with the event
 
 
 @define(eq=False)
@@ -49,6 +50,7 @@ class Draft:
     notes: tuple[Note, ...] = ()
     answers: tuple[tuple[int, str], ...] = ()
     guarded: bool = False
+    keeps: int | None = None
     expires: bool = True  #: whether this event may let a wait for a message run out
 
     @classmethod
@@ -58,7 +60,7 @@ class Draft:
 
     def plan(self) -> Plan:
         """What was decided."""
-        return Plan(self.progress, self.commands, self.notes, self.answers, self.guarded)
+        return Plan(self.progress, self.commands, self.notes, self.answers, self.guarded, self.keeps)
 
     def slot(self, index: int) -> Slot:
         """A slot that may be changed."""

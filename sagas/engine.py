@@ -18,7 +18,7 @@ from attrs import define, field
 from ..actors import Actor, Limits, Ownership, Recovery, Supervisor, Timers, Turn
 from ..storage import Holder, Lease, Phase, StoreError, this_process
 from .access import Access
-from .behaviour import OrderBehaviour, OrderState
+from .behaviour import OrderState
 from .errors import AlreadyHosted
 from .progress import Status
 from .runner import Runner
@@ -129,7 +129,7 @@ class Engine:
             store=access.store,
             runtime=access.runtime,
             timers=timers,
-            behaviour=OrderBehaviour(access.registry, access.codec),
+            behaviour=access.behaviour,
             stage=runner,
             epoch=lease.epoch,
             died=lease.died,
@@ -148,7 +148,11 @@ class Engine:
         end = turn.snapshot.phase is Phase.FINAL
         if self.access.feed.wanted(actor.id, end=end):
             state = actor.state
-            news = outcome(state.id, state.saga, state.progress, state.values, self.access.codec) if end else None
+            news = (
+                outcome(state.id, state.saga, state.progress, state.results, state.values, codec=self.access.codec)
+                if end
+                else None
+            )
             self.access.feed.publish(actor.id, news, end=end)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -96,6 +96,7 @@ class Arrived:
     seq: int
     kind: str
     body: bytes
+    value: object = None  #: the message itself
 
 
 class Verb(StrEnum):

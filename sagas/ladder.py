@@ -103,8 +103,8 @@ def _spend(draft: Draft, index: int, work: Work, how: Refused | Unknown | Probed
 
 
 def _succeeded(draft: Draft, index: int, result: bytes | None) -> None:
-    slot = draft.idle(index, StepStatus.SUCCEEDED)
-    slot.result, slot.error = result, None
+    draft.idle(index, StepStatus.SUCCEEDED).error = None
+    draft.keeps = index if result is not None else None
 
 
 def _not_done(draft: Draft, index: int, how: Refused | Unknown | Probed | Returned) -> None:

@@ -190,8 +190,8 @@ def _arrived(draft: Draft, event: Arrived) -> None:
     index = draft.saga.nodes[draft.progress.cursor][0]
     receive = draft.saga.slots[index]
     assert isinstance(receive, Receive)
-    slot = draft.idle(index, StepStatus.SUCCEEDED)
-    slot.result, slot.kind = event.body, event.kind
+    draft.idle(index, StepStatus.SUCCEEDED).kind = event.kind
+    draft.keeps = index
     draft.guarded = True  # one that was accepted earlier, by another process, comes first
     draft.answers += ((event.seq, "CONSUMED"),)
     draft.note("RECEIVED", index, remark=event.kind)

@@ -118,7 +118,7 @@ class Park:
 
 @define
 class Slot:
-    """Where one step, or one awaited message, stands.
+    """Where one step, or one awaited message, stands. Its result is kept elsewhere: nothing is decided by it.
 
     Counts are indexed by `Work`. Never changed in place once the planner has returned it.
     """
@@ -133,14 +133,13 @@ class Slot:
     spent: Counts = (0, 0, 0)  #: attempts that used up the retry budget
     error: Failure | None = None  #: of the last attempt that did not succeed
     undo_error: Failure | None = None  #: the same of the compensation
-    result: bytes | None = None  #: encoded; of an awaited message: the message
     kind: str | None = None  #: the type name of the message that came
 
     def copy(self) -> Slot:
         """A slot that may be changed; `attrs.evolve` takes ten times as long, on the hottest path."""
         return Slot(
             self.status, self.doubt, self.work, self.running, self.due, self.lingers,
-            self.sent, self.spent, self.error, self.undo_error, self.result, self.kind,
+            self.sent, self.spent, self.error, self.undo_error, self.kind,
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A progress as bytes, and back. Written at every transition, so it is compact and made by hand.
 
-A slot is a list in the order of the fields below; one that was never touched is `null`. Results are encoded
-already and are put in as they are; those over `INLINE` bytes are kept in a row of their own, written once.
+A slot is a list in the order of the fields below; one that was never touched is `null`. Results come first. They are
+encoded already and are put in as they are; those over `INLINE` bytes are kept in a row of their own, written once.
 """
 
 from __future__ import annotations
@@ -31,24 +31,35 @@ FORMAT = 1
 #: Bytes: a larger result has a row of its own.
 INLINE = 1024
 
+#: What steps returned and messages said, encoded; one for each slot.
+Results = tuple[bytes | None, ...]
 
-def restore(record: Record, slots: int) -> Progress:
-    """The progress of an order on disk, with its quarantine as a park; raises `Undecodable`."""
+
+def restore(record: Record, slots: int) -> tuple[Progress, Results]:
+    """The progress of an order on disk, with its quarantine as a park, and its results; raises `Undecodable`."""
     if record.damage is not None:
         raise Undecodable(record.damage)
     begun = bool(record.snapshot.body)  # an order may be quarantined before it was begun
-    progress = decode(record.snapshot.body, record.parts) if begun else Progress([UNTOUCHED] * slots)
-    if len(progress.slots) != slots:
+    progress, results = (
+        decode(record.snapshot.body, record.parts) if begun else (Progress([UNTOUCHED] * slots), (None,) * slots)
+    )
+    if len(progress.slots) != slots or len(results) != slots:
         msg = f"the snapshot has {len(progress.slots)} steps and the saga {slots}: register the saga it was made by"
         raise Undecodable(msg)
     if record.quarantine is not None and progress.park is None:
         progress.parks += 1
         progress.park = Park(progress.parks, ParkReason.CRASH_LOOP, None, record.quarantine)
-    return progress
+    return progress, results
 
 
-def encode(progress: Progress) -> bytes:
-    """The bytes of a progress."""
+def complete(packed: bytes, results: Results) -> bytes:
+    """The whole snapshot, from what `pack` returned."""
+    found = [b"null" if one is None else b"[" + one + b"]" if len(one) <= INLINE else b'"part"' for one in results]
+    return b'{"results":[' + b",".join(found) + b"]," + packed[1:]
+
+
+def pack(progress: Progress) -> bytes:
+    """All but the results: the same bytes for every order that stands there."""
     reason, park = progress.reason, progress.park
     document = {
         "format": FORMAT,
@@ -67,8 +78,8 @@ def encode(progress: Progress) -> bytes:
     return orjson.dumps(document)
 
 
-def decode(body: bytes, parts: Mapping[str, bytes]) -> Progress:
-    """The progress of these bytes; raises `Undecodable` for anything else."""
+def decode(body: bytes, parts: Mapping[str, bytes]) -> tuple[Progress, Results]:
+    """The progress and the results of these bytes; raises `Undecodable` for anything else."""
     try:
         document = orjson.loads(body)
         if document["format"] != FORMAT:
@@ -76,8 +87,8 @@ def decode(body: bytes, parts: Mapping[str, bytes]) -> Progress:
             msg = f"the snapshot has format {found!r}, and this release reads {FORMAT}: install a newer one"
             raise Undecodable(msg)
         reason, park, final = document["reason"], document["park"], document["final"]
-        return Progress(
-            slots=[_unpack(str(index), packed, parts) for index, packed in enumerate(document["slots"])],
+        progress = Progress(
+            slots=[_unpack(packed) for packed in document["slots"]],
             cursor=document["cursor"],
             begun=document["begun"],
             reason=reason and Reason(CauseKind(reason[0]), *reason[1:]),
@@ -89,6 +100,7 @@ def decode(body: bytes, parts: Mapping[str, bytes]) -> Progress:
             unpaid=document["unpaid"],
             final=final and Status(final),
         )
+        return progress, tuple([_result(str(index), one, parts) for index, one in enumerate(document["results"])])
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         msg = f"the snapshot is not one of an order ({type(error).__name__}): restore it from a backup"
         raise Undecodable(msg) from error
@@ -97,26 +109,28 @@ def decode(body: bytes, parts: Mapping[str, bytes]) -> Progress:
 def _pack(slot: Slot) -> list[Any] | None:
     if slot is UNTOUCHED or (slot.status is StepStatus.PENDING and slot.work is None and not slot.sent[0]):
         return None
-    result: Any = None
-    if slot.result is not None:
-        result = "part" if len(slot.result) > INLINE else [orjson.Fragment(slot.result)]
     error, undo = slot.error, slot.undo_error
     return [
         slot.status, slot.doubt, slot.work, slot.running, slot.due, slot.lingers, slot.sent, slot.spent,
-        error and (error.kind, error.text), undo and (undo.kind, undo.text), result, slot.kind,
+        error and (error.kind, error.text), undo and (undo.kind, undo.text), slot.kind,
     ]  # fmt: skip
 
 
-def _unpack(name: str, packed: list[Any] | None, parts: Mapping[str, bytes]) -> Slot:
+def _unpack(packed: list[Any] | None) -> Slot:
     if packed is None:
         return UNTOUCHED
-    status, doubt, work, running, due, lingers, sent, spent, error, undo, result, kind = packed
+    status, doubt, work, running, due, lingers, sent, spent, error, undo, kind = packed
     return Slot(
         StepStatus(status), doubt, None if work is None else Work(work), running, due, lingers,
         _counts(sent), _counts(spent),
-        error and Failure(*error), undo and Failure(*undo),
-        None if result is None else parts[name] if result == "part" else orjson.dumps(result[0]), kind,
+        error and Failure(*error), undo and Failure(*undo), kind,
     )  # fmt: skip
+
+
+def _result(name: str, packed: Any, parts: Mapping[str, bytes]) -> bytes | None:
+    if packed is None:
+        return None
+    return parts[name] if packed == "part" else orjson.dumps(packed[0])
 
 
 def _counts(packed: list[Any]) -> Counts:

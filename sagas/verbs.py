@@ -105,7 +105,8 @@ def _resolve(draft: Draft, event: Control, park: Park) -> str:
     index = _parked(draft, park)
     if event.happened:
         slot = draft.idle(index, StepStatus.SUCCEEDED)
-        slot.result, slot.error, slot.doubt = event.result, None, False
+        slot.error, slot.doubt = None, False
+        draft.keeps = index if event.result is not None else None
         return _YES
     if draft.saga.zone(index) is not Zone.PIVOT:
         return _NO  # after the pivot nothing turns back: only retry, skip or a result lead on

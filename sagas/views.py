@@ -16,6 +16,7 @@ from .progress import CauseKind, Failure, Park, ParkReason, Progress, Status, St
 from .receive import Receive
 from .registry import Registry
 from .saga import Saga
+from .snapshot import Results
 from .standing import status as status_of
 from .step import Step
 
@@ -92,7 +93,7 @@ def transition(row: HistoryRow) -> Transition:
     entry = row.entry
     begun = tuple((entry.begun or "").split())
     return Transition(
-        row.revision, moment(entry.at), entry.event, entry.source, entry.target,
+        row.revision, moment(row.at), entry.event, entry.source, entry.target,
         entry.step, entry.attempt, entry.error, entry.note, begun,
     )  # fmt: skip
 
@@ -113,12 +114,12 @@ def order_status(record: Record, registry: Registry, codec: Codec) -> OrderStatu
     status, cause, park, steps = stored_status(record.snapshot.status), None, None, {}
     if saga is not None:
         try:
-            progress = snapshot.restore(record, len(saga.slots))
-            cause, park = _cause(codec, saga, progress), progress.park
+            progress, results = snapshot.restore(record, len(saga.slots))
+            cause, park = _cause(codec, saga, progress, results), progress.park
             steps = {slot.name: one.status for slot, one in zip(saga.slots, progress.slots, strict=True)}
             if record.quarantine is not None:  # its state may be sound, and a value in it not
                 codec.decode(record.input, saga.input)
-                values(codec, saga, progress)
+                values(codec, saga, progress, results)
         except Undecodable as error:
             park = Park(0, ParkReason.SNAPSHOT, None, str(error))
     elif not status.final:
@@ -139,14 +140,17 @@ def buried_status(tombstone: Tombstone) -> OrderStatus:
     )
 
 
-def outcome(id: str, saga: Saga[Any], progress: Progress, found: Mapping[int, object], codec: Codec) -> Outcome:
-    """The outcome of an order that has ended."""
+def outcome(
+    id: str, saga: Saga[Any], progress: Progress, results: Results, found: Mapping[int, object], *, codec: Codec
+) -> Outcome:
+    """The outcome of an order that has ended; `found` are its results, decoded."""
     done = {
         index: found.get(index)
         for index, slot in enumerate(progress.slots)
         if slot.status is StepStatus.SUCCEEDED and not isinstance(saga.slots[index], Receive)
     }
-    return Outcome(id, status_of(saga, progress), _cause(codec, saga, progress), _error(saga, progress), done, saga)
+    cause = _cause(codec, saga, progress, results)
+    return Outcome(id, status_of(saga, progress), cause, _error(saga, progress), done, saga)
 
 
 def recorded_outcome(record: Record, registry: Registry, codec: Codec) -> Outcome:
@@ -154,8 +158,8 @@ def recorded_outcome(record: Record, registry: Registry, codec: Codec) -> Outcom
     saga = registry.find(record.definition)
     if saga is None:
         return Outcome(record.id, stored_status(record.snapshot.status), None, None)
-    progress = snapshot.restore(record, len(saga.slots))
-    return outcome(record.id, saga, progress, values(codec, saga, progress), codec)
+    progress, results = snapshot.restore(record, len(saga.slots))
+    return outcome(record.id, saga, progress, results, values(codec, saga, progress, results), codec=codec)
 
 
 def _missing(registry: Registry, record: Record) -> str:
@@ -168,15 +172,15 @@ def _missing(registry: Registry, record: Record) -> str:
     )
 
 
-def _cause(codec: Codec, saga: Saga[Any], progress: Progress) -> Cause | None:
+def _cause(codec: Codec, saga: Saga[Any], progress: Progress, results: Results) -> Cause | None:
     reason = progress.reason
     if reason is None:
         return None
     message: object = None
     if reason.slot is not None:
-        slot, receive = progress.slots[reason.slot], saga.slots[reason.slot]
-        if isinstance(receive, Receive) and slot.result is not None:
-            message = codec.decode(slot.result, receive.type_named(slot.kind))
+        slot, receive, body = progress.slots[reason.slot], saga.slots[reason.slot], results[reason.slot]
+        if isinstance(receive, Receive) and body is not None:
+            message = codec.decode(body, receive.type_named(slot.kind))
     return Cause(reason.kind, reason.text, reason.by, message)
 
 

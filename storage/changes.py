@@ -121,7 +121,7 @@ class Changes:
                 now.body,
             )
             inputs += (key, checksum(0, write.input), write.input)
-            _tell(history, key, revision, write.history)
+            _tell(history, write.at, key, revision, write.history)
             if write.parts:
                 parts += _parts(key, write.parts)
         if self._rows("create", actors) != len(writes):
@@ -191,7 +191,7 @@ class Changes:
                 checksum(revision, now.body),
                 now.body,
             )
-            _tell(history, key, revision, write.history)
+            _tell(history, write.at, key, revision, write.history)
             if write.consumed:
                 consumed += [(text, seq, key) for seq, text in write.consumed]
             if write.parts:
@@ -226,7 +226,7 @@ class Changes:
             if self._connection.execute(STATEMENTS["quarantine"], parameters).rowcount != 1:
                 raise Refused(Stale())
             history: _Values = []
-            _tell(history, write.key, write.revision, (write.entry,))
+            _tell(history, write.at, write.key, write.revision, (write.entry,))
             self._rows("record", history)
         return [Done()] * len(writes)
 
@@ -253,13 +253,13 @@ class Changes:
         return [release(self._connection, write) for write in writes]
 
 
-def _tell(history: _Values, key: int, revision: int, entries: Iterable[Entry]) -> None:
+def _tell(history: _Values, at: float, key: int, revision: int, entries: Iterable[Entry]) -> None:
     """Add the lines of one transition."""
     for entry in entries:
         history += (
             key,
             revision,
-            entry.at,
+            at,
             entry.event,
             entry.source,
             entry.target,

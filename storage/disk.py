@@ -130,7 +130,7 @@ class Disk:
         self.rows[key] = row
         for entry in entries:
             self._last_history += 1
-            line = HistoryRow(self._last_history, key, record.revision, entry)
+            line = HistoryRow(self._last_history, key, record.revision, record.updated_at, entry)
             row.history.append(line)
             self.history.append(line)
         self._forget(key)

@@ -145,7 +145,7 @@ def rows(connection: sqlite3.Connection, statement: str, /, **parameters: Any) -
 def history(connection: sqlite3.Connection, key: int, after: int, limit: int) -> list[HistoryRow]:
     """An actor's history above a revision, which is never split."""
     found = rows(connection, "history", key=key, after=after, limit=limit)
-    return [HistoryRow(seq, key, revision, Entry(*entry)) for seq, key, revision, *entry in found]
+    return [HistoryRow(seq, key, revision, at, Entry(*entry)) for seq, key, revision, at, *entry in found]
 
 
 def list_actors(connection: sqlite3.Connection, query: Query, limit: int) -> list[Record]:

@@ -43,8 +43,7 @@ def for_rows(name: str, count: int) -> str:
 @cache
 def width_of(name: str) -> int:
     """How many values a row of such a statement takes."""
-    (row,) = _ROW.findall(STATEMENTS[name])
-    return row.count("?")
+    return len(_ROW.findall(STATEMENTS[name])[0].split(","))
 
 
 _ROW = re.compile(r"(?<=values )\(\?(?:, \?)*\)")

@@ -68,9 +68,8 @@ class Snapshot:
 
 @plain
 class Entry:
-    """One line of an actor's history. It never holds a payload."""
+    """One line of an actor's history; its time is that of the write. It never holds a payload."""
 
-    at: float
     event: str
     source: str  #: the status before
     target: str  #: the status after
@@ -129,6 +128,7 @@ class HistoryRow:
     seq: int
     key: int
     revision: int
+    at: float  #: UTC seconds
     entry: Entry
 
 

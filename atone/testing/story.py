@@ -71,7 +71,7 @@ def tell(
     """Put what participants, processes and clients noted beside the histories of the orders."""
     told = list(moments)
     for id, rows in histories.items():
-        told += [Moment(row.entry.at - epoch, f"order {id}", _words(row)) for row in rows]
+        told += [Moment(row.at - epoch, f"order {id}", _words(row)) for row in rows]
     order = ["client", "process", *(f"order {id}" for id in histories)]
     told.sort(key=lambda moment: (moment.at, moment.lane not in order))  # of one moment, first what led to the rest
     lanes = [lane for lane in order if any(moment.lane == lane for moment in told)]

@@ -106,36 +106,34 @@ class Counter:
             case Crash():
                 raise ZeroDivisionError("crash")
             case Begin():
-                return self._note(evolve(state, showing=True), "BEGUN", moment, (Show(state.total),))
+                return self._note(evolve(state, showing=True), "BEGUN", (Show(state.total),))
             case Resumed(died=died, alive=alive, kept=kept):
                 self.decided.append("resumed")
                 if str(state.total) in self.poison:
                     raise ZeroDivisionError("poison")
                 known = Show(state.total) in alive or Shown(state.total) in kept
                 effects = (Show(state.total),) if state.showing and not known else ()
-                return self._note(evolve(state, deaths=state.deaths + died), "RESUMED", moment, effects)
+                return self._note(evolve(state, deaths=state.deaths + died), "RESUMED", effects)
             case Shown(total=total) if state.showing and total == state.total:
-                return self._note(evolve(state, showing=False, deaths=0), "SHOWN", moment)
+                return self._note(evolve(state, showing=False, deaths=0), "SHOWN")
             case Due() if not state.ended and state.wake_at is not None and state.wake_at <= moment.now:
-                return self._note(evolve(state, wake_at=None), "RANG", moment, guarded=True)
+                return self._note(evolve(state, wake_at=None), "RANG", guarded=True)
             case _:
                 return Decision(state)
 
     def _receive(self, state: Count, seq: int, kind: str, body: bytes, moment: Moment) -> Decision[Count]:
         answers = ((seq, "TAKEN"),)
         if kind == "end":
-            return self._note(evolve(state, ended=True, showing=False), "ENDED", moment, answers=answers)
+            return self._note(evolve(state, ended=True, showing=False), "ENDED", answers=answers)
         if kind == "sleep":
             wake_at = moment.now + float(body)
-            return self._note(evolve(state, wake_at=wake_at), "SLEEPS", moment, answers=answers)
+            return self._note(evolve(state, wake_at=wake_at), "SLEEPS", answers=answers)
         after = evolve(state, total=state.total + int(body or 1), showing=True)
-        return self._note(after, "ADDED", moment, (Show(after.total),), answers=answers)
+        return self._note(after, "ADDED", (Show(after.total),), answers=answers)
 
-    def _note(
-        self, state: Count, event: str, moment: Moment, effects: tuple[object, ...] = (), **rest: Any
-    ) -> Decision[Count]:
+    def _note(self, state: Count, event: str, effects: tuple[object, ...] = (), **rest: Any) -> Decision[Count]:
         status = self.encode(state).status
-        return Decision(state, effects, (Entry(moment.now, event, "", status),), **rest)
+        return Decision(state, effects, (Entry(event, "", status),), **rest)
 
 
 @define(eq=False)

@@ -112,6 +112,7 @@ def _decide(world: World, event: Event, moment: Moment, verdict: bool | Failure)
             notes=decided.notes + answered.notes,
             answers=decided.answers + answered.answers,
             guarded=decided.guarded or answered.guarded,
+            keeps=decided.keeps,
         )
     return decided
 

@@ -14,7 +14,7 @@ from atone.sagas.events import Control, Ended, Returned, Run, Unknown, Verb
 from atone.sagas.progress import ParkReason, Work
 from atone.sagas.registry import Registry
 from atone.storage import Codec, Lane, Message, Phase, Record, Undecodable
-from tests.sagas.shapes import DOUBT, ERROR, Approve, Decline, Order, compensatable, fresh
+from tests.sagas.shapes import DOUBT, ERROR, Approve, Decline, Order, compensatable
 
 CODEC = Codec()
 
@@ -56,7 +56,7 @@ def decide(state: OrderState, *events: object, now: float = 0.0) -> Decision[Ord
 
 def order(cents: int = 50) -> OrderState:
     """An order that has not begun."""
-    return OrderState("1", SAGA, Order(cents), fresh(SAGA))
+    return BEHAVIOUR.begin("1", SAGA, Order(cents))
 
 
 def billed(text: str = "x") -> Ended:
@@ -182,7 +182,7 @@ def test_damaged_values_are_undecodable() -> None:
 def test_a_snapshot_tells_the_store_what_to_do() -> None:
     """Active while an attempt runs; idle with a timer between two; deaths in a row are counted."""
     saga = Saga("t", input=Order, steps=[compensatable("a")])
-    state = decide(OrderState("1", saga, Order(), fresh(saga)), Begin()).state
+    state = decide(BEHAVIOUR.begin("1", saga, Order()), Begin()).state
     pausing = decide(state, Ended(0, Work.ACTION, 1, DOUBT), now=5.0).state
 
     assert (Phase.ACTIVE, None) == _told(state)

@@ -50,9 +50,9 @@ HOLDER = Holder("host", "machine", "boot", "namespace", 7, "99")
 LONE_SURROGATE = "\ud800"
 
 
-def entry(event: str = "STEP", at: float = 1.0) -> Entry:
+def entry(event: str = "STEP") -> Entry:
     """A line of history that fills every field."""
-    return Entry(at, event, "RUNNING", "RUNNING", "charge", 1, "boom", "by alice", "charge/action/1")
+    return Entry(event, "RUNNING", "RUNNING", "charge", 1, "boom", "by alice", "charge/action/1")
 
 
 def create(id: str, **changes: Any) -> Create:

@@ -58,7 +58,7 @@ HOLDER = Holder("host", "machine", "boot", "namespace", 4711, "99")
 def create(id: str, body: bytes = b"one") -> Create:
     """A new actor at work."""
     snapshot = Snapshot("RUNNING", Phase.ACTIVE, body)
-    return Create(id, Definition("order", 1, "f"), b"input", 1.0, snapshot, (Entry(1.0, "STARTED", "", "RUNNING"),))
+    return Create(id, Definition("order", 1, "f"), b"input", 1.0, snapshot, (Entry("STARTED", "", "RUNNING"),))
 
 
 async def begin(store: SqliteStore, id: str) -> int:
@@ -302,7 +302,7 @@ async def test_quarantine_does_not_hide_damage(store: SqliteStore) -> None:
     assert lease is not None
     key = await begin(store, "a")
     sql(store.path, "update actors set snapshot = x'00'")
-    entry = Entry(2.0, "QUARANTINED", "RUNNING", "PARKED")
+    entry = Entry("QUARANTINED", "RUNNING", "PARKED")
     assert await store.write(Quarantine(key, 1, 1, 2.0, "PARKED", "damaged", entry)) == Done()
     (record,) = await store.load([key])
     assert record.damage is not None
@@ -465,7 +465,7 @@ async def test_cancelled_callers_leave_nothing_half_done(store: SqliteStore) -> 
     calls += [store.find(f"new {number}") for number in range(100)]
     calls += [store.write(Renew(1, 1.0)) for _ in range(100)]
     for key in keys:
-        entry = Entry(2.0, "STEP", "RUNNING", "RUNNING")
+        entry = Entry("STEP", "RUNNING", "RUNNING")
         calls.append(store.write(Advance(key, 1, 1, 2.0, Snapshot("S", Phase.IDLE, b"two"), (entry, entry))))
 
     async def cancelled(call: Any) -> None:

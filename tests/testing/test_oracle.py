@@ -37,7 +37,7 @@ def order(
     """An order with that history, one line for each commit."""
     rows = [
         HistoryRow(
-            seq, 1, seq, Entry(0.0, event, source, target, step, attempt, note=(notes or {}).get(seq), begun=begun)
+            seq, 1, seq, 0.0, Entry(event, source, target, step, attempt, note=(notes or {}).get(seq), begun=begun)
         )
         for seq, (event, step, attempt, source, target, begun) in enumerate(lines, 1)
     ]
