@@ -69,17 +69,23 @@ class Codec:
 
     def decode(self, body: bytes, class_: type[T]) -> T:
         """The value that was encoded; raises `Undecodable`."""
-        name = getattr(class_, "__name__", repr(class_))
         try:
             plain = orjson.loads(body)
         except Exception:
-            raise Undecodable(f"stored bytes for {name} are no JSON: they were damaged or written by others") from None
+            raise Undecodable(
+                f"stored bytes for {_name(class_)} are no JSON: they were damaged or written by others"
+            ) from None
         try:
             return self._converter.structure(plain, class_)
         except Exception as error:
             raise Undecodable(
-                f"stored bytes do not fit the class {name} ({_where(error)}): register the class they were written with"
+                f"stored bytes do not fit the class {_name(class_)} ({_where(error)}): "
+                "register the class they were written with"
             ) from None
+
+
+def _name(class_: object) -> str:
+    return getattr(class_, "__name__", repr(class_))
 
 
 def _is_finite(plain: object) -> bool:
