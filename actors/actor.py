@@ -175,7 +175,8 @@ class Actor(Generic[S]):
 
     def _decide(self) -> Turn[S] | None:
         """Fold all that waits into one turn; `None` when that changes nothing."""
-        event = self._take(self.state)
+        take, accepts = self.mailbox.take, self.behaviour.accepts
+        event = take(accepts, self.state)
         if event is None:
             return None
         runtime = self.host.runtime
@@ -187,7 +188,7 @@ class Actor(Generic[S]):
                 more = self._ask(self.state if decision is None else decision.state, event, moment)
                 decision = more if decision is None else decision.then(more)
                 taken += (event,)
-                event = self._take(decision.state)
+                event = take(accepts, decision.state) if self.mailbox else None
             assert decision is not None, "there was an event"
             if not decision.history and not decision.answers and decision.state is self.state:
                 return None
@@ -195,9 +196,6 @@ class Actor(Generic[S]):
         except Exception:
             self.mailbox.put_back(taken)
             raise
-
-    def _take(self, state: S) -> object | None:
-        return self.mailbox.take(self.behaviour.accepts, state)
 
     def _ask(self, state: S, event: object, moment: Moment) -> Decision[S]:
         """What the behaviour decides. A message that makes it raise is set aside, and the actor goes on."""
@@ -238,15 +236,20 @@ class Actor(Generic[S]):
             self.turn = None
             self.revision += 1
             self.state, self.snapshot = turn.decision.state, turn.snapshot
-            self.arm(turn.snapshot.wake_at)
+            if turn.snapshot.wake_at != self._wake_at:
+                self.arm(turn.snapshot.wake_at)
             self.host.committed(self, turn)
             if turn.decision.effects and not self._act(turn.decision.effects):
                 return
             if self.mailbox:
                 self.proceed()
-            else:
+            elif turn.snapshot.phase is not Phase.ACTIVE:
                 self.host.settled(self)
-        elif isinstance(result, Unseen):
+        else:
+            self._refused(turn, result)
+
+    def _refused(self, turn: Turn[S], result: Stale | Fenced | Unseen | StoreError) -> None:
+        if isinstance(result, Unseen):
             self.turn = None
             self.mailbox.put_back(turn.taken)
             self.host.unseen(self)

@@ -48,7 +48,7 @@ class Runtime(Protocol):
         """Call a function in the event loop after a time."""
         ...
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], /, *, name: str | None = None) -> asyncio.Task[None]:
         """Run work in a task of its own."""
         ...
 
@@ -67,8 +67,9 @@ class SystemRuntime:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.now = time.time
-        self.monotonic = self._loop.time
+        self.monotonic = time.monotonic
         self.random = random.random
+        self.spawn = self._loop.create_task
 
     def new_id(self) -> str:
         """A random UUID."""
@@ -77,10 +78,6 @@ class SystemRuntime:
     def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
         """Call a function in the event loop after a time."""
         return self._loop.call_later(seconds, function)
-
-    def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
-        """Run work in a task of its own."""
-        return self._loop.create_task(work, name=name)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

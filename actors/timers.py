@@ -28,7 +28,12 @@ class Timer:
 
     def cancel(self) -> None:
         """Call it off, and let go of its function; does nothing once it has fired."""
-        self._wheel.remove(self, self._number)
+        slots = self._wheel.slots
+        slot = slots.get(self._number)
+        if slot is None or slot.pop(self, None) is None or slot:
+            return
+        del slots[self._number]  # so that waits which are called off long before their time cost nothing
+        self._wheel.tidy()
 
 
 @define(eq=False)
@@ -36,7 +41,7 @@ class Timers:
     """The wheel. Timers fire in the event loop, never early, and up to a slot late."""
 
     _runtime: Runtime
-    _slots: dict[int, dict[Timer, Callable[[], object]]] = field(factory=dict)
+    slots: dict[int, dict[Timer, Callable[[], object]]] = field(factory=dict)
     _order: list[int] = field(factory=list)  #: a heap; may name slots that are empty by now
     _armed: int | None = None
     _alarm: Cancellable | None = None  #: the one real timer
@@ -44,9 +49,9 @@ class Timers:
     def after(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Call `function` once, `seconds` from now."""
         number = math.ceil((self._runtime.monotonic() + max(seconds, 0.0)) / SLOT)
-        slot = self._slots.get(number)
+        slot = self.slots.get(number)
         if slot is None:
-            slot = self._slots[number] = {}
+            slot = self.slots[number] = {}
             heapq.heappush(self._order, number)
             if self._armed is None or number < self._armed:
                 self._arm(number)
@@ -54,14 +59,10 @@ class Timers:
         slot[timer] = function
         return timer
 
-    def remove(self, timer: Timer, number: int) -> None:
-        """Forget a timer. Slots that are empty go, so that waits called off long before their time cost nothing."""
-        slot = self._slots.get(number)
-        if slot is None or slot.pop(timer, None) is None or slot:
-            return
-        del self._slots[number]
-        if len(self._order) > 2 * len(self._slots) + 64:
-            self._order = sorted(self._slots)
+    def tidy(self) -> None:
+        """Forget the numbers of slots that are gone, once they are the most."""
+        if len(self._order) > 2 * len(self.slots) + 64:
+            self._order = sorted(self.slots)
 
     def _arm(self, number: int) -> None:
         if self._alarm is not None:
@@ -83,12 +84,12 @@ class Timers:
         while self._order and self._order[0] <= current:
             due.append(heapq.heappop(self._order))
         for number in due:
-            slot = self._slots.get(number, {})
+            slot = self.slots.get(number, {})
             for timer in list(slot):
                 function = slot.pop(timer, None)  # one that fired before it may have called this one off
                 if function is not None:
                     function()
             if slot:
                 heapq.heappush(self._order, number)  # what was added meanwhile has its turn next time
-            elif self._slots.get(number) is slot:
-                del self._slots[number]
+            elif self.slots.get(number) is slot:
+                del self.slots[number]

@@ -242,7 +242,7 @@ class Access:
                 await self._reopen()
 
     async def _follow(self, last: int | None) -> int | None:
-        if not self.feed.subscribers:
+        if not self.feed:
             return None  # what happens while nobody listens need not be read
         if last is None:
             last = await self.store.last_seq()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, evolve, field, frozen
 
@@ -10,7 +10,7 @@ from ..actors import Decision, Due, Moment
 from ..storage import Codec, Entry, Lane, Message, Record, Snapshot
 from . import snapshot
 from .draft import Note, Plan
-from .events import Arrived, Command, Control, Ended, Evaluate, Evaluated, Event, Returned, Run
+from .events import Arrived, Command, Control, Ended, Evaluate, Evaluated, Returned, Run
 from .place import Move, Place, Places, recurring
 from .plan import plan
 from .progress import Failure, Progress, Status, Work
@@ -86,7 +86,7 @@ class OrderBehaviour:
             return Decision(state)
         if isinstance(event, Message):
             event = self._opened(state, event)
-        move = self._move(state, cast("Event", event), moment)
+        move = self._move(state, event, moment)
         after = OrderState(state.id, state.saga, state.input, move.to, state.results, state.values)
         parts = () if move.keeps is None else self._keep(after, move.keeps, event)
         return Decision(after, move.commands, move.history, move.answers, parts, move.guarded)
@@ -100,7 +100,7 @@ class OrderBehaviour:
         value = self.codec.decode(message.body, receive.type_named(message.kind))
         return Arrived(message.seq, message.kind, message.body, value)
 
-    def _move(self, state: OrderState, event: Event, moment: Moment) -> Move:
+    def _move(self, state: OrderState, event: Any, moment: Moment) -> Move:
         """What the planner decides, or what it has decided about the same before."""
         here = state.place
         key = recurring(event) if here.shared and not moment.draining else None

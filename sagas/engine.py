@@ -56,7 +56,7 @@ class Engine:
         self._lease = found if isinstance(found, Lease) else None
         supervisor = self._supervisor(self._lease) if self._lease else None
         access.supervisor = supervisor
-        self._task = access.runtime.spawn(self._run(supervisor, host=host), "atone-engine")
+        self._task = access.runtime.spawn(self._run(supervisor, host=host), name="atone-engine")
         self._task.add_done_callback(self._ended)
 
     async def close(self) -> None:
@@ -97,7 +97,7 @@ class Engine:
 
     async def _stand_by(self, *, host: bool) -> Lease:
         """Follow the host until it is gone; without the right to host, for ever."""
-        following = self.access.runtime.spawn(self.access.follow(self.limits.poll), "atone-follow")
+        following = self.access.runtime.spawn(self.access.follow(self.limits.poll), name="atone-follow")
         following.add_done_callback(self._ended)
         try:
             if not host:

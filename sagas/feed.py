@@ -16,23 +16,22 @@ from attrs import define, field
 class Subscription:
     """One subscriber's bell, for the length of a `with` block."""
 
-    _feed: Feed
+    _table: dict[str, list[Subscription]]
     _id: str
-    only_end: bool  #: whether nothing but the end of the order matters
     news: object = None  #: what came with the latest news, if anything did
     failure: Exception | None = None
     _rung: bool = False
     _waiter: asyncio.Future[None] | None = None
 
     def __enter__(self) -> Self:
-        self._feed.subscribers.setdefault(self._id, []).append(self)
+        self._table.setdefault(self._id, []).append(self)
         return self
 
     def __exit__(self, *_error: object) -> None:
-        subscribers = self._feed.subscribers[self._id]
+        subscribers = self._table[self._id]
         subscribers.remove(self)
         if not subscribers:
-            del self._feed.subscribers[self._id]
+            del self._table[self._id]
 
     async def wait(self) -> None:
         """Wait for news since the last wait; raises when the engine failed."""
@@ -52,35 +51,37 @@ class Subscription:
 
 @define(eq=False)
 class Feed:
-    """The subscribers of each order."""
+    """The subscribers of each order. Most want to know its end and no more: they are not asked at each transition."""
 
-    subscribers: dict[str, list[Subscription]] = field(factory=dict)
+    _news: dict[str, list[Subscription]] = field(factory=dict)
+    _ends: dict[str, list[Subscription]] = field(factory=dict)
 
     def subscribe(self, id: str, *, only_end: bool = False) -> Subscription:
         """Be told of news of an order."""
-        return Subscription(self, id, only_end)
+        return Subscription(self._ends if only_end else self._news, id)
+
+    def __bool__(self) -> bool:
+        return bool(self._news or self._ends)
 
     def wanted(self, id: str, *, end: bool) -> bool:
         """Whether anybody wants to be told of this news of an order."""
-        subscribers = self.subscribers.get(id, ())
-        if end:
-            return bool(subscribers)
-        return any([not one.only_end for one in subscribers])  # noqa: C419  # at every transition: a generator is slow
+        return id in self._news or (end and id in self._ends)
 
     def publish(self, id: str, news: object = None, *, end: bool = True) -> None:
         """Tell the subscribers of an order; `end` is whether this may be its end."""
-        for subscription in self.subscribers.get(id, ()):
-            if end or not subscription.only_end:
-                subscription.ring(news)
+        for subscription in (*self._news.get(id, ()), *(self._ends.get(id, ()) if end else ())):
+            subscription.ring(news)
 
     def publish_all(self) -> None:
         """Tell everybody to look again."""
-        for id in list(self.subscribers):
-            self.publish(id)
+        for subscription in self._everybody():
+            subscription.ring(None)
 
     def fail(self, failure: Exception) -> None:
         """Tell everybody that there will be no more news."""
-        for subscribers in self.subscribers.values():
-            for subscription in subscribers:
-                subscription.failure = failure
-                subscription.ring(None)
+        for subscription in self._everybody():
+            subscription.failure = failure
+            subscription.ring(None)
+
+    def _everybody(self) -> list[Subscription]:
+        return [one for table in (self._news, self._ends) for subscribers in table.values() for one in subscribers]

@@ -78,7 +78,7 @@ class Runner:
         assert isinstance(state, OrderState)
         for run in effects:
             assert isinstance(run, Run)
-            call = state.saga.call(run.slot, run.work)
+            call = state.saga.calls[run.slot][run.work]
             if call is None:  # a probe that was there when it was asked for, and is not in the saga of today
                 self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
                 continue

@@ -85,6 +85,7 @@ class Saga(Generic[I]):
         self.nodes = tuple(_number(steps))
         self.pivot = next((i for i, slot in enumerate(self.slots) if isinstance(slot, Step) and slot.pivot), None)
         self._check()
+        self.calls = tuple(_calls(slot) for slot in self.slots)
         self.results = tuple(self._result_type(slot) for slot in self.slots)
         self.bindings = tuple(self._bind(i) for i in range(len(self.slots)))
         self.fingerprint = self._fingerprint()
@@ -100,14 +101,9 @@ class Saga(Generic[I]):
             return Zone.COMPENSATABLE
         return Zone.PIVOT if index == self.pivot else Zone.RETRIABLE
 
-    def call(self, index: int, work: Work) -> Call | None:
-        """The user's function for one kind of work of a step."""
-        step = self.step(index)
-        return (step.action, step.ask, step.undo)[work]
-
     def retry(self, index: int, work: Work) -> Retry:
         """The retry policy for one kind of work of a step, with the default of its zone."""
-        call = self.call(index, work)
+        call = self.calls[index][work]
         if call is not None and call.retry is not None:
             return call.retry
         return UNTIL_DONE if self.zone(index) is Zone.RETRIABLE else BEFORE_PIVOT
@@ -244,6 +240,11 @@ def _shape(slot: AnyStep | Receive, result: Any) -> list[object]:
     types, may_be_none = members(result)
     names = sorted(getattr(type_, "__name__", str(type_)) for type_ in types)
     return ["step", slot.name, slot.pivot, slot.read_only, slot.undo is not None, names, may_be_none]
+
+
+def _calls(slot: AnyStep | Receive) -> tuple[Call | None, Call | None, Call | None]:
+    """The user's functions of a step, by `Work`."""
+    return (None, None, None) if isinstance(slot, Receive) else (slot.action, slot.ask, slot.undo)
 
 
 def _flatten(steps: Sequence[AnyStep | Group | Receive]) -> Iterator[AnyStep | Receive]:

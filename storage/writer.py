@@ -156,19 +156,12 @@ def _call(done: Callable[[Any], None], result: Result) -> None:
 
 def weigh(write: Write[Any]) -> int:
     """How many bytes of payload a write carries."""
-    match write:
-        case Advance():
-            return len(write.snapshot.body) + _weigh_parts(write.parts)
-        case Create():
-            return len(write.input) + len(write.snapshot.body) + _weigh_parts(write.parts)
-        case Accept():
-            return len(write.body)
-        case _:
-            return 0
-
-
-def _weigh_parts(parts: tuple[tuple[str, bytes], ...]) -> int:
-    return sum(len(body) for _, body in parts) if parts else 0
+    if isinstance(write, Accept):
+        return len(write.body)
+    if not isinstance(write, Advance | Create):
+        return 0
+    weight = len(write.snapshot.body) + (len(write.input) if isinstance(write, Create) else 0)
+    return weight + sum(len(body) for _, body in write.parts) if write.parts else weight
 
 
 async def answer(submit: Callable[[Write[R], Callable[[R | StoreError], None]], None], write: Write[R]) -> R:

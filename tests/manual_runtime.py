@@ -119,7 +119,7 @@ class ManualRuntime:
         """Call a function when the clock was moved so far."""
         return self.clock.call_at(self.clock.monotonic + seconds, function)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], /, *, name: str | None = None) -> asyncio.Task[None]:
         """Run work in a task, remembered for `kill`."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self.tasks.add(task)

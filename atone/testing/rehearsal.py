@@ -212,7 +212,7 @@ class _Stage:
 
     def _call(self, index: int, work: Work, attempt: int) -> object:
         saga = self.rehearsal.saga
-        call, binding, name = saga.call(index, work), saga.bindings[index][work], saga.slots[index].name
+        call, binding, name = saga.calls[index][work], saga.bindings[index][work], saga.slots[index].name
         assert call is not None
         assert binding is not None
         action = idempotency_key(saga.name, "rehearsal", name, "action")

@@ -60,7 +60,7 @@ class SimRuntime:
         """Call a function after a virtual time."""
         return self.loop.call_later(seconds, function)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], /, *, name: str | None = None) -> asyncio.Task[None]:
         """Run work in a task of the simulated loop. The engine names its own tasks, and not those of attempts."""
         return self.loop.start_work(work) if name is None else self.loop.create_task(work, name=name)
 

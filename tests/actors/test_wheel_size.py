@@ -14,7 +14,7 @@ async def test_waits_called_off_leave_nothing_behind() -> None:
     for number in range(2_000):
         timers.after(86_400 + number, lambda: None).cancel()
 
-    assert not timers._slots
+    assert not timers.slots
     assert len(timers._order) <= 65
 
 

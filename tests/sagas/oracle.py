@@ -217,7 +217,7 @@ def _check_intents(world: World, after: World, decided: Plan, moment: Moment) ->
     assert not (runs and idle), "an order that is held, over or left alone began something"
     for run in runs:
         assert run.number == world.progress.slots[run.slot].sent[run.work] + 1, "a number did not rise by one"
-        assert world.saga.call(run.slot, run.work) is not None, "work that the step does not have"
+        assert world.saga.calls[run.slot][run.work] is not None, "work that the step does not have"
         overlap = after.overlaps[run.slot]
         assert overlap is None or overlap.until <= moment.now, "two attempts of one step at the same time"
         if run.work is Work.ACTION:

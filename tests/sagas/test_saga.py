@@ -96,7 +96,7 @@ def test_places_are_numbered_in_order_of_definition() -> None:
     zones = [made.zone(index) for index in range(6)]
     assert [Zone.COMPENSATABLE] * 4 + [Zone.PIVOT, Zone.RETRIABLE] == zones
     assert [True, False] == [made.receives("Approve"), made.receives("Decline")]
-    assert made.call(4, Work.COMPENSATION) is None
+    assert made.calls[4][Work.COMPENSATION] is None
     with pytest.raises(KeyError):
         made.index(plain("ship", pivot=True))
 
