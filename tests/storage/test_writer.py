@@ -81,6 +81,23 @@ async def test_what_comes_during_a_commit_gathers_for_the_next() -> None:
     await writer.close(StoreClosed("x"))
 
 
+async def test_a_batch_is_answered_while_the_disk_works_on_the_next() -> None:
+    """Neither the disk nor the actors wait for the other, and answers keep the order of commits."""
+    shelf, answers = Shelf(), list[Any]()
+    writer = Writer(shelf.commit)
+    for _ in range(BATCH_WRITES + 1):
+        writer.submit(data(), answers.append)
+    await settle(lambda: len(shelf.batches) == 1)
+    shelf.open.clear()
+
+    await settle(lambda: len(answers) == BATCH_WRITES)
+
+    assert [len(batch) for batch in shelf.batches] == [BATCH_WRITES, 1]
+    shelf.open.set()
+    await writer.close(StoreClosed("x"))
+    assert len(answers) == BATCH_WRITES + 1
+
+
 async def test_batch_has_a_limit_of_writes() -> None:
     """An urgent write never waits for more than one commit of this size."""
     shelf, answers = Shelf(), list[Any]()
