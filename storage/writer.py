@@ -84,7 +84,8 @@ class Writer:
                 while self._urgent or self._ordinary:
                     self._batch = self._take()
                     committing = asyncio.create_task(self._commit_batch(self._batch), name="atone store commit")
-                    await self._answer()  # while the disk works on this batch, the one before is answered
+                    await asyncio.sleep(0)  # it begins; and while the disk works on it, the one before is answered
+                    await self._answer()
                     results = await committing
                     self._answers = deque(zip([done for _, done in self._batch], results, strict=True))
                     self._batch.clear()
