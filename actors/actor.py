@@ -226,6 +226,7 @@ class Actor(Generic[S]):
             decision.parts,
             waiting,
             bool(answers),
+            snapshot.stays(self.snapshot),
         )
 
     def _committed(self, result: Done | Stale | Fenced | Unseen | StoreError) -> None:

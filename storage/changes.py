@@ -172,14 +172,14 @@ class Changes:
         return Full(write.limit) if phase[0] > 0 else Finished()
 
     def _advance(self, writes: Sequence[Advance]) -> list[Done]:
-        actors: _Values = []
+        moves: dict[str, _Values] = {"advance": [], "advance_in_place": []}
         history: _Values = []
         consumed: _Rows = []
         parts: _Rows = []
         guards: list[tuple[int, int]] = []
         for write in writes:
             now, revision, key = write.snapshot, write.revision, write.key
-            actors += (
+            moves["advance_in_place" if write.in_place else "advance"] += (
                 key,
                 revision,
                 write.epoch,
@@ -198,7 +198,10 @@ class Changes:
                 parts += _parts(key, write.parts)
             if write.waiting is not None:
                 guards.append((key, write.waiting))
-        if self._rows("advance", actors) != len(writes) or self._many("consume", consumed) != len(consumed):
+        moved = sum(self._rows(statement, values) for statement, values in moves.items())
+        if moved != len(writes) or self._connection.execute(STATEMENTS["strays"]).fetchone() is not None:
+            raise Refused(Stale())
+        if self._many("consume", consumed) != len(consumed):
             raise Refused(Stale())
         if guards and not self._as_many_wait(guards):
             raise Refused(Unseen())

@@ -36,16 +36,20 @@ def for_rows(name: str, count: int) -> str:
     loop and a writing thread hand it to and fro a thousand times a commit. One statement for many rows runs
     without the lock from its first row to its last.
     """
-    (row,) = _ROW.findall(STATEMENTS[name])
+    row = _row(name)
     return STATEMENTS[name].replace(row, ", ".join([row] * count))
 
 
 @cache
 def width_of(name: str) -> int:
     """How many values a row of such a statement takes."""
-    return len(_ROW.findall(STATEMENTS[name])[0].split(","))
+    return _row(name).count("?")
 
 
-_ROW = re.compile(r"(?<=values )\(\?(?:, \?)*\)")
+def _row(name: str) -> str:
+    """The one row of `values` in a statement."""
+    (row,) = re.findall(r"(?<=values )\([^()]*\)", STATEMENTS[name])
+    return str(row)
+
 
 STATEMENTS = parse(files(__package__ or __name__).joinpath("schema.sql").read_text(encoding="utf-8"))

@@ -65,6 +65,10 @@ class Snapshot:
     wake_at: float | None = None  #: when the actor wants to be woken
     deaths: int = 0  #: how often in a row the host's process died with this actor at work
 
+    def stays(self, before: Snapshot) -> bool:
+        """Whether all that a store looks actors up by is as it was."""
+        return self.status == before.status and self.phase is before.phase and self.wake_at == before.wake_at
+
 
 @plain
 class Entry:
@@ -249,6 +253,7 @@ class Advance(Write["Done | Stale | Fenced | Unseen"]):
     parts: tuple[tuple[str, bytes], ...] = ()
     waiting: int | None = None  #: with a number: commit only if so many messages are left unconsumed, and no more
     urgent: bool = False
+    in_place: bool = False  #: the snapshot `stays`, which is quicker to write; `Stale` where it does not
 
 
 @frozen

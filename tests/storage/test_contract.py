@@ -178,6 +178,29 @@ async def test_advance_replaces_the_state_whole(store: Store) -> None:
     assert [row.entry for row in await store.history(key, after=0, limit=10)] == [entry()]
 
 
+async def test_a_move_of_nobody_leaves_nothing(store: Store) -> None:
+    """However many there are in a batch, whatever else is in it: they are stale, and the others are done."""
+    epoch, key = await own(store), await begin(store, "a")
+    writes = [advance(key + 7, 1, epoch), advance(key, 1, epoch), advance(key + 8, 1, epoch, in_place=True)]
+
+    assert await asyncio.gather(*map(store.write, writes)) == [Stale(), Done(), Stale()]
+    assert [record.id for record in await store.list(Query(), 10)] == ["a"]
+    assert await store.history(key + 7, after=0, limit=10) == []
+    assert await store.write(advance(key, 2, epoch)) == Done()
+
+
+async def test_a_move_in_place_is_one(store: Store) -> None:
+    """Status, phase and time of waking are only written where they change: a write that is wrong about it is stale."""
+    epoch, key = await own(store), await begin(store, "a")
+    before = (await found(store, "a")).snapshot
+
+    for other in (evolve(before, status="ELSE"), evolve(before, phase=Phase.IDLE), evolve(before, wake_at=3.0)):
+        assert await store.write(advance(key, 1, epoch, snapshot=other, in_place=True)) == Stale()
+    after = evolve(before, body=b"two", deaths=2)
+    assert await store.write(advance(key, 1, epoch, snapshot=after, in_place=True)) == Done()
+    assert (await found(store, "a")).snapshot == after
+
+
 async def test_stale_advance_changes_nothing(store: Store) -> None:
     """A guard on the revision that does not match leaves no trace: no history, no answer, no part."""
     epoch, key = await own(store), await begin(store, "a")
