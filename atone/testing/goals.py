@@ -13,7 +13,7 @@ from .world import World
 #: Virtual seconds without a change after which an order that is at work counts as stuck.
 STUCK_AFTER = 3600.0
 #: Virtual seconds in which nothing happens before a simulation believes that nothing will.
-CALM = 4.5
+CALM = 9.0
 #: A timer further away than this, in seconds, is not waited for: the wall clock is set forward.
 FAR = 8.0
 
@@ -67,8 +67,8 @@ class Goal:
 
     @property
     def _calm(self) -> bool:
-        """Whether nothing goes on, for long enough to believe it."""
-        return not self._at_work and not self.world.wire and self._now - self._changed >= CALM
+        """Whether no order is at work, for long enough to believe it."""
+        return self._now - self._changed >= CALM and not self._at_work
 
     def _skip_to(self, wall: float) -> None:
         """Set the wall clock forward to shortly before a moment that is far away, as if the machine had slept."""
@@ -87,10 +87,13 @@ class Calm(Goal):
     def look(self) -> bool:
         """Whether the loop is to stop."""
         self._refresh()
-        ended = not self._counts and not self.world.wire
-        if ended or (self._calm and self._wake is None):
-            self.reached = True
-        elif self._calm and self._wake is not None:
+        world = self.world
+        if not self._counts or (self._calm and self._wake is None):
+            if world.wire:
+                world.hurry()
+            else:
+                self.reached = True
+        elif self._calm and not world.wire and self._wake is not None:
             self._skip_to(self._wake)
         self._complain_if_stuck()
         return self.reached
@@ -105,7 +108,7 @@ class Elapsed(Goal):
     def look(self) -> bool:
         """Whether the loop is to stop."""
         self._refresh()
-        if self._calm:
+        if self._calm and not self.world.wire:
             self._skip_to(min(self._wake or self.end, self.end))
         loop = self.world.loop
         assert loop is not None

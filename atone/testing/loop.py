@@ -169,40 +169,42 @@ class SimLoop(asyncio.BaseEventLoop):
     # ── what asyncio calls ──
 
     def _run_once(self) -> None:
-        """Run one callback."""
-        if self._until():
-            self.stop()
-            return
-        self._wake_sleepers()
-        if not self._ready:
-            self._pass_time()
-            return
-        handle = self._pick()
-        if handle.cancelled():
-            return
-        self.fuse.step()
-        self._quiet_since += 1
-        if self._quiet_since > RESTLESS:
-            msg = f"{RESTLESS} callbacks ran without any time passing: the program runs in a circle"
-            raise RuntimeError(msg)
-        task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]  # noqa: SLF001
-        if type(task) is _Task and task.works:
-            self.fuse.moved += 1
-        handle._run()  # noqa: SLF001
-
-    def _pick(self) -> asyncio.Handle:
-        ready = self._ready
-        if len(ready) > 1:
-            ready.rotate(-int(self._chance.random() * len(ready)))
-        return ready.popleft()
+        """Run callbacks, one after another, until told to stop."""
+        until, fuse, ready, chance = self._until, self.fuse, self._ready, self._chance.random
+        while not self._stopping:
+            if until is not None and until():
+                self.stop()
+                return
+            if self._scheduled:
+                self._wake_sleepers()
+            if not ready:
+                self._pass_time()
+                continue
+            if len(ready) > 1:
+                ready.rotate(-int(chance() * len(ready)))
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            fuse.step()
+            self._quiet_since += 1
+            if self._quiet_since > RESTLESS:
+                msg = f"{RESTLESS} callbacks ran without any time passing: the program runs in a circle"
+                raise RuntimeError(msg)
+            task = getattr(handle._callback, "__self__", None)
+            if type(task) is _Task and task.works:
+                fuse.moved += 1
+            handle._run()
 
     def _wake_sleepers(self) -> None:
-        scheduled = self._scheduled
-        while scheduled and (scheduled[0].cancelled() or scheduled[0].when() <= self.now):
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False  # type: ignore[attr-defined]  # noqa: SLF001
-            if not handle.cancelled():
-                self._ready.append(handle)
+        scheduled, now = self._scheduled, self.now
+        while scheduled:
+            first = scheduled[0]
+            if not first._cancelled and first._when > now:
+                return
+            heapq.heappop(scheduled)
+            first._scheduled = False
+            if not first._cancelled:
+                self._ready.append(first)
 
     def _pass_time(self) -> None:
         if self.idle():
@@ -211,8 +213,15 @@ class SimLoop(asyncio.BaseEventLoop):
         if not self._scheduled:
             msg = "nothing is ready to run and no timer is set: the program waits for ever"
             raise RuntimeError(msg)
-        self.now = self._scheduled[0].when()
+        self.now = self._scheduled[0]._when
         self._quiet_since = 0
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+        """As any loop does, without the checks of asyncio's debug mode: this is most of what a simulation does."""
+        self._check_closed()
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Nothing to count: cancelled timers leave when their time comes."""

@@ -34,7 +34,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=FakeService)
 
 #: Few wake-ups: there is one process, so nobody else's commits have to be noticed soon.
-LIMITS = Limits(poll=5.0, scan=2.0)
+LIMITS = Limits(poll=2.0, scan=1.0)
 #: Made once: making one takes longer than most simulations.
 CONVERTER = make_converter()
 
