@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self, TypeVar, cast
 
 from ..storage import Accept, Advance, Create, Disk, MemoryStore, Quarantine, SqliteStore, Store, StoreError, Write
 from .loop import SimLoop
+from .trouble import Trouble
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -24,7 +25,12 @@ COUNTED = (Create, Advance, Accept, Quarantine)
 
 
 class Gate(Protocol):
-    """Whether a process lives, and what is to be told about its commits."""
+    """Whether a process lives, what is to be told about its commits, and what is wrong with its disk."""
+
+    @property
+    def trouble(self) -> Trouble:
+        """What is wrong with the disk."""
+        ...
 
     def alive(self) -> bool:
         """Whether the process lives."""
@@ -53,21 +59,32 @@ class GatedStore:
         return getattr(self._inner, name)
 
     def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
-        """Queue a write. The process may die before it is carried out, and after."""
+        """Queue a write. The process may die before it is carried out, and after; and the disk may fail."""
         gate = self._gate
         if not gate.alive():
             return
         if type(write) not in COUNTED:
-            self._inner.submit(write, partial(_pass_on, gate, done))
+            self._submit(write, gate.trouble.refusal(), partial(_pass_on, gate, done))
             return
         number = gate.committing()
+        if not gate.alive():
+            return
+        error, on_disk = gate.trouble.next_commit()
+        if not on_disk:
+            self._submit(write, error, partial(_pass_on, gate, done))
+            return
 
         def answer(result: R | StoreError) -> None:
             if gate.committed(number, write, result):
-                done(result)
+                done(result if error is None else error)
 
-        if gate.alive():
-            self._inner.submit(write, answer)
+        self._inner.submit(write, answer)
+
+    def _submit(self, write: Write[R], error: StoreError | None, done: Callable[[R | StoreError], None]) -> None:
+        if error is None:
+            self._inner.submit(write, done)
+        else:
+            asyncio.get_running_loop().call_soon(done, error)
 
     async def write(self, write: Write[R]) -> R:
         """Commit a write and return its result."""

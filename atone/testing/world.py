@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextvars import Context
 from random import Random
 from typing import Any
 
 from attrs import define, field, frozen
 
-from .loop import Fuse, SimLoop
+from .fuse import Fuse
+from .loop import SimLoop
 from .runtime import EPOCH, Clock
+from .trouble import Trouble
 
 
 @frozen
@@ -63,6 +66,7 @@ class World:
     loop: SimLoop | None = None  #: of that process
     chance: Random = field(init=False)
     wire: list[Packet] = field(factory=list)
+    trouble: Trouble = field(factory=Trouble)
     asked: Callable[[str, str, str], None] = lambda _service, _call, _key: None  #: told of every request that leaves
     _seen: Counter[str] = field(factory=Counter[str])
 
@@ -138,7 +142,7 @@ class World:
 
     def _expect(self, packet: Packet) -> None:
         assert self.loop is not None
-        self.loop.call_at(max(packet.due, self.loop.now), self._deliver, packet)
+        self.loop.call_at(max(packet.due, self.loop.now), self._deliver, packet, context=Context())  # no process's own
 
     def _deliver(self, packet: Packet) -> None:
         if packet in self.wire:
