@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from ..sagas import Coordinator
-from ..storage import Write
+from ..storage import StoreUnavailable, Write
 from .intents import Intents
 from .loop import PROCESS, SimLoop
-from .trouble import Trouble
 from .world import World
 
 T = TypeVar("T")
@@ -44,11 +43,6 @@ class Life:
     processes: list[Process] = field(factory=list)
 
     @property
-    def trouble(self) -> Trouble:
-        """What is wrong with the disk."""
-        return self.world.trouble
-
-    @property
     def host(self) -> Process:
         """The process that hosts the orders, or the first where none does."""
         return next((one for one in self.processes if one.coordinator.hosting), self.processes[0])
@@ -78,6 +72,17 @@ class Life:
         self.world.commits += 1
         self.world.passed(f"commit {self.world.commits}:before")
         return self.world.commits
+
+    def failing(self, number: int) -> tuple[StoreUnavailable | None, bool]:
+        """What a commit is answered instead of its result, and whether it is on disk."""
+        error, on_disk = self.world.trouble.next_commit()
+        if error is not None:
+            self.world.tell("process", f"commit {number} fails, and is {'' if on_disk else 'not '}on disk")
+        return error, on_disk
+
+    def refusal(self) -> StoreUnavailable | None:
+        """What any other write is answered instead of its result."""
+        return self.world.trouble.refusal()
 
     def committed(self, number: int, write: Write[Any], result: object) -> bool:
         """A commit was carried out; whether the process lives to hear of it."""

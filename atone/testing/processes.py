@@ -30,7 +30,6 @@ T = TypeVar("T")
 class Processes:
     """One machine with one process, or with a second one beside it. When it dies, whatever needs it starts it again."""
 
-    seed: int
     world: World
     medium: Medium
     sagas: Sequence[Saga[Any]]
@@ -163,7 +162,7 @@ class Processes:
         return not holder.instance.startswith(f"life-{self.world.life}.")
 
     def _chance(self, what: str, whose: object) -> Random:
-        return Random(f"{self.seed} {what} {whose}")  # noqa: S311  # a simulation must be reproducible
+        return Random(f"{self.world.seed} {what} {whose}")  # noqa: S311  # a simulation must be reproducible
 
 
 def _problems(loop: SimLoop) -> list[Violation]:

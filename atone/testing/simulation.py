@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NoReturn, TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from cattrs import Converter
 
@@ -70,7 +70,7 @@ class Simulation:
         self.world.asked = self._intents.asked
         self._messages = 0
         self._processes = Processes(
-            seed, self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
+            self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
             self._converter,
         )  # fmt: skip
         for type_, service in named(provide):
@@ -141,6 +141,11 @@ class Simulation:
         """
         self.world.armed.add(point)
 
+    def crash_in(self, callbacks: int) -> None:
+        """Kill the process before so many callbacks more, in whatever it does then: 1 is before the next one."""
+        fuse = self.world.fuse
+        fuse.at = tuple(sorted([*fuse.at, fuse.count + callbacks]))
+
     def crash_points(self) -> list[str]:
         """The named points that were reached so far."""
         return [name for name, _ in self.world.points]
@@ -180,6 +185,15 @@ class Simulation:
         self.world.tell("process", "the disk has room")
 
     @property
+    def seed(self) -> int:
+        """What everything is drawn from that is left to chance."""
+        return self.world.seed
+
+    def reseed(self, seed: int) -> None:
+        """Draw from another seed, in processes that start from now on, and in the world around them."""
+        self.world.reseed(seed)
+
+    @property
     def steps(self) -> int:
         """How many callbacks have run since the first order was started."""
         return self.world.fuse.count
@@ -188,6 +202,14 @@ class Simulation:
     def lives(self) -> int:
         """How many processes there were."""
         return self._processes.lives
+
+    def stop_faults(self) -> None:
+        """What could go on for ever stops: a full disk, and fates that are drawn. What was planned still happens."""
+        if self.world.trouble.full:
+            self.free_disk()
+        for service in self.services.values():
+            if isinstance(service, FakeService):
+                service.outcomes = None
 
     # ── what is to be seen ──
 
@@ -319,3 +341,14 @@ def named(provide: Sequence[object] | Mapping[Any, object]) -> list[tuple[Any, o
     if isinstance(provide, Mapping):
         return list(provide.items())
     return [(one if isinstance(one, type) else type(one), one) for one in provide]
+
+
+def drive(work: Awaitable[T]) -> T:
+    """Run a coroutine that waits for nothing but its simulation, which never really waits."""
+    steps = work.__await__()
+    try:
+        next(steps)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    msg = "a crash test waited for something outside its simulation: await only methods of `sim` in it"
+    raise RuntimeError(msg)

@@ -13,9 +13,20 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol, Self, TypeVar, cast
 
-from ..storage import Accept, Advance, Create, Disk, MemoryStore, Quarantine, SqliteStore, Store, StoreError, Write
+from ..storage import (
+    Accept,
+    Advance,
+    Create,
+    Disk,
+    MemoryStore,
+    Quarantine,
+    SqliteStore,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    Write,
+)
 from .loop import SimLoop
-from .trouble import Trouble
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -27,17 +38,20 @@ COUNTED = (Create, Advance, Accept, Quarantine)
 class Gate(Protocol):
     """Whether a process lives, what is to be told about its commits, and what is wrong with its disk."""
 
-    @property
-    def trouble(self) -> Trouble:
-        """What is wrong with the disk."""
-        ...
-
     def alive(self) -> bool:
         """Whether the process lives."""
         ...
 
     def committing(self) -> int:
         """A commit is about to be handed over; returns its number. May kill the process."""
+        ...
+
+    def failing(self, number: int) -> tuple[StoreUnavailable | None, bool]:
+        """What a commit is answered instead of its result, and whether it is on disk."""
+        ...
+
+    def refusal(self) -> StoreUnavailable | None:
+        """What any other write is answered instead of its result."""
         ...
 
     def committed(self, number: int, write: Write[Any], result: object) -> bool:
@@ -64,12 +78,12 @@ class GatedStore:
         if not gate.alive():
             return
         if type(write) not in COUNTED:
-            self._submit(write, gate.trouble.refusal(), partial(_pass_on, gate, done))
+            self._submit(write, gate.refusal(), partial(_pass_on, gate, done))
             return
         number = gate.committing()
         if not gate.alive():
             return
-        error, on_disk = gate.trouble.next_commit()
+        error, on_disk = gate.failing(number)
         if not on_disk:
             self._submit(write, error, partial(_pass_on, gate, done))
             return

@@ -71,7 +71,12 @@ class World:
     _seen: Counter[str] = field(factory=Counter[str])
 
     def __attrs_post_init__(self) -> None:
-        self.chance = Random(f"world {self.seed}")  # noqa: S311  # a simulation must be reproducible
+        self.reseed(self.seed)
+
+    def reseed(self, seed: int) -> None:
+        """Draw from another seed from now on."""
+        self.seed = seed
+        self.chance = Random(f"world {seed}")  # noqa: S311  # a simulation must be reproducible
 
     @property
     def time(self) -> float:
