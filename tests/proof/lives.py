@@ -62,6 +62,7 @@ def begin(work: Callable[[], object], folder: Path) -> Life:
     if pid:
         return Life(pid)
     code = BROKEN
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the worker's own
     try:
         logging.basicConfig(filename=folder / "log", force=True, format=f"%(asctime)s {os.getpid()} %(message)s")
         work()

@@ -1,29 +1,28 @@
-"""Engines and participants with a planted fault: each layer must find what it is there to find.
-
-A mutant is planted in worker processes alone, and what they fork inherits it.
-"""
+"""Faults in the store: durability, atomicity, damage, and what stays behind an order that is gone."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
 from atone import SqliteStore, StoreError
-from atone.storage import Advance, Done, Write, connection, queries
-from atone.storage.apply import Applier
+from atone.storage import Advance, Done, Quarantine, Write, connection, queries
+from atone.storage.changes import Changes
 from atone.storage.connection import _demand
 
-from . import book
+from .mutant import mutant
 
+Planted = AbstractContextManager[object]
 Writes = list[Write[Any]]
 
 
-def _normal() -> AbstractContextManager[object]:
-    """`synchronous=NORMAL`: what was acknowledged may be lost with the power."""
+@mutant("power_loss")
+def synchronous_normal() -> Planted:
+    """SQLite runs with `synchronous=NORMAL`: a commit is acknowledged before it is on disk."""
 
     def demand(db: sqlite3.Connection, path: str, setting: str, value: str, shown: str | None = None) -> None:
         weaker = ("normal", "1") if setting == "synchronous" else (value, shown)
@@ -32,7 +31,8 @@ def _normal() -> AbstractContextManager[object]:
     return patch.object(connection, "_demand", demand)
 
 
-def _early_ack() -> AbstractContextManager[object]:
+@mutant("power_loss")
+def acknowledged_early() -> Planted:
     """Transitions are acknowledged, and their steps begin, a little before they are on disk."""
     commit = SqliteStore._commit
     earlier: list[asyncio.Task[None]] = []
@@ -53,7 +53,8 @@ def _early_ack() -> AbstractContextManager[object]:
     return patch.object(SqliteStore, "_commit", early)
 
 
-def _failed_is_done() -> AbstractContextManager[object]:
+@mutant("io_faults")
+def failed_is_done() -> Planted:
     """A transition whose commit failed is taken for done."""
     commit = SqliteStore._commit
 
@@ -68,16 +69,30 @@ def _failed_is_done() -> AbstractContextManager[object]:
     return patch.object(SqliteStore, "_commit", hopeful)
 
 
-def _no_epoch() -> AbstractContextManager[object]:
-    """An owner goes on writing after another has taken over."""
+@mutant("power_loss")
+def history_apart() -> Planted:
+    """The history of a transition is written in a commit of its own."""
+    real = Changes._rows
 
-    def sort(self: Applier, writes: Writes, results: list[Any]) -> dict[type[Write[Any]], list[int]]:
-        places: dict[type[Write[Any]], list[int]] = {kind: [] for kind in self._changes.by_kind}
-        for place, write in enumerate(writes):
-            places[type(write)].append(place)
-        return {kind: chosen for kind, chosen in places.items() if chosen}
+    def rows(self: Changes, statement: str, given: Sequence[tuple[Any, ...]]) -> int:
+        changed = real(self, statement, given)
+        if statement == "advance":
+            self._connection.execute("commit")
+            self._connection.execute("begin immediate")
+        return changed
 
-    return patch.object(Applier, "_sorted", sort)
+    return patch.object(Changes, "_rows", rows)
+
+
+@mutant("power_loss")
+def purged_without_a_trace() -> Planted:
+    """A purge leaves no tombstone: a late repeat of a start would begin the order anew."""
+    real = Changes._many
+
+    def many(self: Changes, statement: str, rows: Any) -> int:
+        return 0 if statement == "bury" else real(self, statement, rows)
+
+    return patch.object(Changes, "_many", many)
 
 
 class _Anything(int):
@@ -92,27 +107,23 @@ class _Anything(int):
         return False
 
 
-def _no_checksum() -> AbstractContextManager[object]:
+@mutant("hostile")
+def checksum_ignored() -> Planted:
     """Damaged bytes are taken as they are."""
     return patch.object(queries, "checksum", lambda revision, body: _Anything())
 
 
-def _no_keys() -> AbstractContextManager[object]:
-    """Participants that do again what they have done under the same key."""
-    return patch.object(book, "HONOURS_KEYS", new=False)
+@mutant("hostile")
+def quarantine_mends() -> Planted:
+    """An order that cannot be read is set aside, and its bytes are replaced by an empty state."""
+    real = Changes._quarantine
+
+    def quarantine(self: Changes, writes: Sequence[Quarantine]) -> list[Done]:
+        done = real(self, writes)
+        for write in writes:
+            self._connection.execute("update actors set snapshot = '{}' where key = ?", (write.key,))
+        return done
+
+    return patch.object(Changes, "_quarantine", quarantine)
 
 
-def _no_tombstones() -> AbstractContextManager[object]:
-    """Participants that carry out a charge which comes after its refund."""
-    return patch.object(book, "HONOURS_TOMBSTONES", new=False)
-
-
-MUTANTS: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
-    "normal": _normal,
-    "early_ack": _early_ack,
-    "failed_is_done": _failed_is_done,
-    "no_epoch": _no_epoch,
-    "no_checksum": _no_checksum,
-    "no_keys": _no_keys,
-    "no_tombstones": _no_tombstones,
-}
