@@ -6,7 +6,7 @@ Judged by the oracle of `atone.testing`, and by how each order must end.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from atone.sagas import Step
@@ -19,6 +19,8 @@ from .small import SCENARIOS, SERVICES, Scenario
 WORKERS = 2
 PER_CASE = 1
 
+#: Callbacks of one history; it takes some hundreds.
+_ENDLESS = 5_000
 #: How history names the tries of an action that used up its budget.
 _SPENT = {"IN_DOUBT", "REFUSED"}
 
@@ -44,7 +46,7 @@ def live(scenario: Scenario, seed: int, crash: int) -> list[str]:
     """Run one history, killed before a callback (0: never); what is wrong with it."""
     sim = Simulation(scenario.saga, provide=SERVICES, seed=seed, crashes=[crash] if crash else [])
     try:
-        _drive(scenario.play(sim))
+        _drive(scenario, sim, random.Random(f"{seed}/{crash}"))
         found = [f"{one.check}: {one.detail}" for one in sim.violations()]
         return [*found, *_ends(scenario, sim, died=bool(crash)), *_budgets(scenario, sim)]
     except SagaFailure as failure:
@@ -59,7 +61,7 @@ def _callbacks(scenario: Scenario, seed: int) -> int:
     """How many callbacks an undisturbed run has."""
     sim = Simulation(scenario.saga, provide=SERVICES, seed=seed)
     try:
-        _drive(scenario.play(sim))
+        _drive(scenario, sim, random.Random(f"{seed}/0"))
     except (SagaFailure, AssertionError):
         pass  # a mutant: its cases will tell
     finally:
@@ -68,9 +70,14 @@ def _callbacks(scenario: Scenario, seed: int) -> int:
     return steps
 
 
-def _drive(play: Awaitable[None]) -> None:
+def _drive(scenario: Scenario, sim: Simulation, chance: random.Random) -> None:
     """Run a coroutine that waits for nothing but its simulation, which never really waits."""
-    for _ in play.__await__():
+
+    def look() -> None:
+        assert sim.steps < _ENDLESS, f"L1 an end: {_ENDLESS} callbacks, and it goes on"
+
+    sim.world.fuse.look = look
+    for _ in scenario.play(sim, chance).__await__():
         raise RuntimeError("a scenario waited for something outside its simulation")
 
 
