@@ -86,7 +86,7 @@ def fill_and_free(folder: Path, chance: random.Random, *, killed: bool) -> list[
         before = len(book.read(folder / "book"))
         time.sleep(_SETTLED)
         acts = [line for line in book.read(folder / "book")[before:] if line.startswith(("do", "undo", "started"))]
-        wrong += [f"on a full disk: {line}" for line in acts]
+        wrong += [f"S10 nothing begins while the store is sick: on a full disk, {line}" for line in acts]
         if killed:
             life.signal(signal.SIGKILL)
             life.wait()
@@ -95,10 +95,10 @@ def fill_and_free(folder: Path, chance: random.Random, *, killed: bool) -> list[
         ballast.unlink()
     code = life.wait()
     if code != lives.DONE and not (killed and code == lives.REFUSED):
-        wrong.append(f"it ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.END}: it ended with {code}: {lives.errors(folder)}")
     end = lives.begin(lambda: shop.work(path, folder / "book", early + late), folder).wait()
     if end != lives.DONE:
-        wrong.append(f"with room again, it ended with {end}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.END}: with room again, it ended with {end}: {lives.errors(folder)}")
     lines = book.read(folder / "book")
     return wrong + oracle.ended_well(path, lines, [order.id for order in early + late])
 

@@ -221,15 +221,15 @@ def torment(folder: Path, chance: random.Random) -> Counts:
     code = life.wait()
     wrong = said.read_text().splitlines() if said.exists() else []
     if code != lives.DONE:
-        wrong.append(f"the host ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"L1 an end: the host ended with {code}: {lives.errors(folder)}")
     with closing(sqlite3.connect(path)) as db:
         db.text_factory = bytes
         after = _standing(db)
     for key in broken:
         if after[key][1:] != before[key][1:]:
-            wrong.append(f"the bytes of damaged order {key} were changed")
+            wrong.append(f"S15 quarantine: the bytes of damaged order {key} were changed")
         if after[key][0] not in {before[key][0], b"PARKED"}:
-            wrong.append(f"damaged order {key} went on: it is {after[key][0]!r}")
+            wrong.append(f"S15 quarantine: damaged order {key} went on, it is {after[key][0]!r}")
     return Counts(hostile_rows=vandal.rows + callers.CALLS, violations=wrong)
 
 
@@ -269,8 +269,8 @@ async def _sound(opened: Coordinator, id: str) -> list[str]:
     try:
         outcome = await opened.order(id).outcome(timeout=_SOON)
     except (AtoneError, TimeoutError) as error:
-        return [f"order {id}, which nobody damaged: {error!r:.200}"]
-    return [] if outcome.status is Status.COMPLETED else [f"order {id}, which nobody damaged, ended {outcome.status}"]
+        return [f"S15 others run: order {id}, which nobody damaged, {error!r:.200}"]
+    return [] if outcome.status is Status.COMPLETED else [f"S15 others run: order {id}, which nobody damaged, ended {outcome.status}"]
 
 
 async def _approve(opened: Coordinator, id: str) -> None:
@@ -297,9 +297,9 @@ async def _tried(call: Awaitable[None]) -> list[str]:
     try:
         await call
     except CoordinatorFailed as error:
-        return [f"the coordinator failed: {error.__cause__!r}"]
+        return [f"S15 others run: the coordinator failed, {error.__cause__!r}"]
     except AtoneError:
         return []
     except Exception as error:
-        return [f"{getattr(call, '__name__', '')}: {error!r:.200} at {traceback.extract_tb(error.__traceback__)[-1]}"]
+        return [f"X2 typed errors: {getattr(call, '__name__', '')} raised {error!r:.200} at {traceback.extract_tb(error.__traceback__)[-1]}"]
     return []

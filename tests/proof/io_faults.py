@@ -112,7 +112,7 @@ def prepare(seed: int, _size: int, folder: Path) -> Case:
         fault = order[index % len(order)]
         with lives.workplace() as place:
             hit, wrong = suffer(rehearsal, fault, place)
-            return Counts(io_faults=int(hit), violations=[f"{fault}: {text}" for text in wrong])
+            return Counts(io_faults=int(hit), violations=[f"{text} ({fault})" for text in wrong])
 
     return case
 
@@ -144,7 +144,7 @@ def suffer(rehearsal: Rehearsal, fault: Fault, folder: Path) -> tuple[bool, list
 def _judge(folder: Path, fault: Fault, code: int) -> list[str]:
     """How the process that met the fault ended, and what it left behind."""
     wanted = {lives.KILLED} if fault.kills else {lives.DONE, lives.REFUSED}
-    wrong = [] if code in wanted else [f"it ended with {code}: {lives.errors(folder)}"]
+    wrong = [] if code in wanted else [f"{oracle.END}: it ended with {code}: {lives.errors(folder)}"]
     lines = book.read(folder / "book")
     if not any(line.startswith(("started", "do")) for line in lines):
         return wrong  # nothing was promised yet
@@ -169,4 +169,4 @@ def behind_failed_sync(log: Path, before: Files, earlier: list[str]) -> list[str
         with lives.workplace() as folder:
             power_loss.lay_out(disk.image(chance), lines, folder)
             wrong += power_loss.examine(folder, lines, Look.FILE)
-    return [f"power lost behind the sync that failed: {text}" for text in wrong]
+    return [f"{text}, power lost behind the sync that failed" for text in wrong]

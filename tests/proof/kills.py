@@ -46,7 +46,7 @@ def prepare(seed: int, _size: int, folder: Path) -> Case:
                 case _:
                     fault = order[index % len(order)]
                     hit, wrong = io_faults.suffer(rehearsal, fault, place)
-                    return Counts(kills=int(hit), violations=[f"{fault}: {text}" for text in wrong])
+                    return Counts(kills=int(hit), violations=[f"{text} ({fault})" for text in wrong])
 
     return case
 
@@ -73,15 +73,15 @@ def leave(folder: Path, chance: random.Random) -> Counts:
     time.sleep(chance.uniform(0, _LONGEST))
     life.signal(signal.SIGTERM)
     code = life.wait()
-    wrong = [] if code == lives.DONE else [f"asked to leave, it ended with {code}: {lives.errors(folder)}"]
+    wrong = [] if code == lives.DONE else [f"S20 shutdown is no cancel: asked to leave, it ended with {code}: {lives.errors(folder)}"]
     with closing(sqlite3.connect(path)) as db:
         if db.execute("select pid from lease").fetchone() != (None,):
-            wrong.append("it left and kept the lease")
+            wrong.append("S20 shutdown is no cancel: it left and kept the lease")
     code = lives.begin(lambda: shop.work(path, folder / "book", placed), folder).wait()
     lines = book.read(folder / "book")
-    wrong += [f"undone, although nobody asked for it: {line}" for line in lines if line.startswith("undo")]
+    wrong += [f"S20 shutdown is no cancel: undone although nobody asked for it, {line}" for line in lines if line.startswith("undo")]
     if code != lives.DONE:
-        wrong.append(f"the next life ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.END}: the next life ended with {code}: {lives.errors(folder)}")
     return Counts(violations=wrong + oracle.ended_well(path, lines, [order.id for order in placed]))
 
 
@@ -105,9 +105,9 @@ def crowd(folder: Path, chance: random.Random) -> Counts:
         if (code := life.wait()) == lives.REFUSED:  # the file was busy while it was opened
             code = lives.begin(work[number], folder).wait()
         if code != lives.DONE:
-            wrong.append(f"client {number} ended with {code}: {lives.errors(folder)}")
+            wrong.append(f"{oracle.END}: client {number} ended with {code}: {lives.errors(folder)}")
     crew[0].signal(signal.SIGTERM)
     if (code := crew[0].wait()) not in {lives.DONE, lives.REFUSED}:
-        wrong.append(f"the host ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.END}: the host ended with {code}: {lives.errors(folder)}")
     expected = [order.id for mine in placed for order in mine]
     return Counts(kills=kills, violations=wrong + oracle.ended_well(path, book.read(notes), expected))

@@ -173,7 +173,7 @@ def examine(folder: Path, lines: list[str], look: Look) -> list[str]:
     """Open what is left, and see whether every promise in the book is kept."""
     path = folder / "db" / "orders.db"
     if not path.exists():
-        return [f"no file, after {line!r}" for line in lines[:1]]
+        return [f"{oracle.DURABLE}: no file, after {line!r}" for line in lines[:1]]
     schema = shop.NEXT_SCHEMA if shop.MONDAY_IS_OVER in lines else MIGRATIONS
     try:
         if look is Look.LIFE:
@@ -182,7 +182,7 @@ def examine(folder: Path, lines: list[str], look: Look) -> list[str]:
         with closing(connection.writing(str(path), schema)) as db:
             return wrong + oracle.kept(db, lines)
     except (sqlite3.Error, StoreError) as error:
-        return [f"the file cannot be opened: {error}"]
+        return [f"{oracle.SOUND}: the file cannot be opened, {error}"]
 
 
 async def _read(path: Path, schema: tuple[str, ...]) -> list[str]:
@@ -194,13 +194,13 @@ async def _read(path: Path, schema: tuple[str, ...]) -> list[str]:
         records = await store.list(Query(), 1000)
     finally:
         await store.close()
-    return [f"order {record.id}: {record.damage}" for record in records if record.damage]
+    return [f"{oracle.SOUND}: order {record.id}, {record.damage}" for record in records if record.damage]
 
 
 def revive(folder: Path, work: Callable[[Path], None] = shop.two_days) -> list[str]:
     """Live the workload to its end on what is there."""
     code = lives.begin(lambda: work(folder), folder).wait()
     if code != lives.DONE:
-        return [f"a new life ended with {code}: {lives.errors(folder)}"]
+        return [f"{oracle.END}: a new life ended with {code}: {lives.errors(folder)}"]
     placed = shop.MONDAY if work is shop.monday else shop.MONDAY + shop.TUESDAY
     return oracle.ended_well(folder / "db" / "orders.db", book.read(folder / "book"), [order.id for order in placed])
