@@ -46,7 +46,7 @@ class Layer(Protocol):
     """
 
     WORKERS: int  #: processes at once: as many as processors, or more where cases mostly wait
-    PER_CASE: int  #: how many a case counts
+    PER_CASE: float  #: how many a case counts, about
 
     def prepare(self, seed: int, size: int, folder: Path) -> Case:
         """Get ready for `size` cases, in a process that was started with the library of `iolog.py`.

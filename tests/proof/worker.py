@@ -8,12 +8,14 @@ It prints what it has done since it last printed, as one line of JSON, every hal
 from __future__ import annotations
 
 import gc
+import math
 import signal
 import sys
 import time
 import traceback
 from contextlib import nullcontext
 from importlib import import_module
+from types import FrameType
 from typing import cast
 
 from . import lives, shop
@@ -32,7 +34,7 @@ def work(name: str, size: int, seed: int, first: int, step: int) -> None:
         with lives.workplace() as folder:
             shop.two_days(folder)  # so that a fork inherits all that is only made when it is first used
     with lives.workplace() as folder:
-        cases = -(-size // layer.PER_CASE)
+        cases = math.ceil(size / layer.PER_CASE)
         case = layer.prepare(seed, cases, folder)
         gc.freeze()  # what is inherited need not be copied
         counts, said = Counts(), time.monotonic()
@@ -56,8 +58,14 @@ def _tried(case: Case, index: int, again: str) -> Counts:
     return counts
 
 
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Clean up behind the case under way, then end."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(1)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # clean up, then end
+    signal.signal(signal.SIGTERM, _leave)
     layer, numbers, mutant = sys.argv[1], map(int, sys.argv[2:6]), sys.argv[6:]
     with MUTANTS[mutant[0]].plant() if mutant else nullcontext():
         work(layer, *numbers)

@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from atone import SqliteStore, StoreError
+from atone.actors import Supervisor
 from atone.storage import Advance, Done, Quarantine, Write, connection, queries
 from atone.storage.changes import Changes
 from atone.storage.connection import _demand
@@ -114,6 +115,12 @@ def checksum_ignored() -> Planted:
 
 
 @mutant("hostile")
+def quarantine_forgotten() -> Planted:
+    """An order that cannot be read stands still, and nobody is told."""
+    return patch.object(Supervisor, "quarantine", lambda self, key, revision, status, reason: None)
+
+
+@mutant("hostile")
 def quarantine_mends() -> Planted:
     """An order that cannot be read is set aside, and its bytes are replaced by an empty state."""
     real = Changes._quarantine
@@ -121,7 +128,7 @@ def quarantine_mends() -> Planted:
     def quarantine(self: Changes, writes: Sequence[Quarantine]) -> list[Done]:
         done = real(self, writes)
         for write in writes:
-            self._connection.execute("update actors set snapshot = '{}' where key = ?", (write.key,))
+            self._connection.execute("update actors set snapshot = x'7b7d' where key = ?", (write.key,))
         return done
 
     return patch.object(Changes, "_quarantine", quarantine)
