@@ -21,8 +21,9 @@ from attrs import frozen
 
 from . import book, iolog, lives, oracle, power_loss, shop
 from .counts import Case, Counts
+from .disk import Disk, Files
 from .iolog import CUT_SHORT, KILL_AFTER, KILL_BEFORE, KILL_MIDDLE
-from .power_loss import Disk, Files, Look
+from .power_loss import Look
 
 WORKERS = 6
 PER_CASE = 0.95
@@ -167,6 +168,6 @@ def behind_failed_sync(log: Path, before: Files, earlier: list[str]) -> list[str
             else:
                 disk.follow(operation)
         with lives.workplace() as folder:
-            power_loss.lay_out(disk.image(chance), lines, folder)
+            power_loss.lay_out(disk.image(next(disk.outages(chance))), lines, folder)
             wrong += power_loss.examine(folder, lines, Look.FILE)
     return [f"{text}, power lost behind the sync that failed" for text in wrong]
