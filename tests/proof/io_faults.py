@@ -25,7 +25,7 @@ from .disk import Disk, Files
 from .iolog import CUT_SHORT, KILL_AFTER, KILL_BEFORE, KILL_MIDDLE
 from .power_loss import Look
 
-WORKERS = 6
+WORKERS = 4
 PER_CASE = 0.95
 
 FATES = {
@@ -38,6 +38,7 @@ FATES = {
 }
 _NAMES = {CUT_SHORT: "cut short", KILL_BEFORE: "kill before", KILL_MIDDLE: "kill within", KILL_AFTER: "kill after"}
 _KILLS = {KILL_BEFORE, KILL_MIDDLE, KILL_AFTER}
+_EVERY_LIFE = 4  #: so many cases are opened again also where all had ended
 _GATES = 4  #: images behind each sync that failed
 
 Day = Callable[[Path], None]
@@ -112,14 +113,17 @@ def prepare(seed: int, _size: int, folder: Path) -> Case:
     def case(index: int) -> Counts:
         fault = order[index % len(order)]
         with lives.workplace() as place:
-            hit, wrong = suffer(rehearsal, fault, place)
+            hit, wrong = suffer(rehearsal, fault, place, again=index % _EVERY_LIFE == 0)
             return Counts(io_faults=int(hit), violations=[f"{text} ({fault})" for text in wrong])
 
     return case
 
 
-def suffer(rehearsal: Rehearsal, fault: Fault, folder: Path) -> tuple[bool, list[str]]:
-    """Live with one fault, then without: whether it came, and which promises did not hold."""
+def suffer(rehearsal: Rehearsal, fault: Fault, folder: Path, *, again: bool = False) -> tuple[bool, list[str]]:
+    """Live with one fault, then without: whether it came, and which promises did not hold.
+
+    A life that came to its end in spite of the fault needs no second one, unless it is to be lived `again`.
+    """
     before = rehearsal.set_up(fault.day, folder)
     log = folder / "operations" if fault.kind == "s" and not fault.kills else None
     earlier = book.read(folder / "book")
@@ -139,6 +143,8 @@ def suffer(rehearsal: Rehearsal, fault: Fault, folder: Path) -> tuple[bool, list
     wrong = _judge(folder, fault, code)
     if log is not None:
         wrong += behind_failed_sync(log, before, earlier)
+    if code == lives.DONE and not again:
+        return True, wrong + power_loss.ended(folder, fault.day)
     return True, wrong + power_loss.revive(folder, fault.day)
 
 

@@ -18,7 +18,7 @@ from .counts import Case, Counts
 from .io_faults import Rehearsal
 from .shop import Manner
 
-WORKERS = 6
+WORKERS = 4
 PER_CASE = 1.6
 
 _LONGEST = 0.2  #: seconds that the workload takes when nobody interrupts it

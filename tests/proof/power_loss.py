@@ -8,6 +8,7 @@ in any order, and a file grown without its data.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -53,15 +54,15 @@ def prepare(seed: int, size: int, folder: Path) -> Case:
     operations = record(folder)
     moments = [place for place, operation in enumerate(operations) if operation.kind in "owstu"]
     recording = Recording(operations, seed)
+    scratch = folder / "scratch"
 
     def case(index: int) -> Counts:
         place = index * len(moments) // size
         arrived = recording.outage(moments[place], index - -(-place * size // len(moments)))
         if arrived is None:
             return Counts()
-        with lives.workplace() as workplace:
-            lay_out(recording.disk.image(arrived), recording.lines, workplace)
-            return Counts(images=1, violations=examine(workplace, recording.lines, _look_at(index)))
+        lay_out(recording.disk.image(arrived), recording.lines, scratch)
+        return Counts(images=1, violations=examine(scratch, recording.lines, _look_at(index)))
 
     return case
 
@@ -96,7 +97,12 @@ class Recording:
 
 
 def lay_out(files: Files, lines: list[str], folder: Path) -> None:
-    """Write an image, and the book as it was then."""
+    """Write an image, and the book as it was then, and nothing else."""
+    (folder / "db").mkdir(parents=True, exist_ok=True)
+    for place in (folder, folder / "db"):
+        for entry in os.scandir(place):
+            if entry.is_file():
+                os.unlink(entry.path)
     for name, content in files.items():
         (folder / "db" / name).write_bytes(content)
     (folder / "book").write_text("".join(f"{line}\n" for line in lines))
@@ -147,5 +153,10 @@ def revive(folder: Path, work: Callable[[Path], None] = shop.two_days) -> list[s
     code = lives.begin(lambda: work(folder), folder).wait()
     if code != lives.DONE:
         return [f"{oracle.END}: a new life ended with {code}: {lives.errors(folder)}"]
+    return ended(folder, work)
+
+
+def ended(folder: Path, work: Callable[[Path], None]) -> list[str]:
+    """What is wrong where the workload has come to its end."""
     placed = shop.MONDAY if work is shop.monday else shop.MONDAY + shop.TUESDAY
     return oracle.ended_well(folder / "db" / "orders.db", book.read(folder / "book"), [order.id for order in placed])

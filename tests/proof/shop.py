@@ -36,10 +36,11 @@ from atone import (
     step,
 )
 from atone.actors import Limits
-from atone.storage import sqlite
+from atone.storage import make_converter, sqlite
 from atone.storage.checkpoint import Checkpointer
 from atone.storage.migration import MIGRATIONS
 
+from . import lives
 from .book import Book, read
 
 T = TypeVar("T")
@@ -58,6 +59,8 @@ _PAGES = 60
 #: the line in the book behind which the next release owns the file
 MONDAY_IS_OVER = "monday is over"
 _LIMITS = Limits(scan=0.04, poll=0.005)
+#: Made once, and inherited by every fork: making one takes as long as a day of the shop.
+_CONVERTER = make_converter()
 
 
 class Manner(StrEnum):
@@ -291,7 +294,9 @@ def coordinator(path: Path, book: Book, *, host: bool = True) -> Coordinator:
     """The real thing, with a quick pulse."""
     shop = [Participants(book)] if host else []
     store = SqliteStore(path, busy_timeout=2.0)
-    return Coordinator(store, sagas=[proof_saga], provide=shop, host=host, shutdown_grace=2.0, limits=_LIMITS)
+    return Coordinator(
+        store, sagas=[proof_saga], provide=shop, host=host, shutdown_grace=2.0, limits=_LIMITS, converter=_CONVERTER
+    )
 
 
 async def day(path: Path, book: Book, placed: Sequence[Order], *, purge: bool = False, host: bool = True) -> None:
@@ -318,6 +323,7 @@ def host(path: Path, notes: Path, placed: Sequence[Order]) -> None:
     async def stay() -> None:
         leaving = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leaving.set)
+        lives.heed()
         serving = asyncio.create_task(_day_and_night(path, book, placed))
         left = asyncio.create_task(leaving.wait())
         await asyncio.wait([serving, left], return_when=asyncio.FIRST_COMPLETED)

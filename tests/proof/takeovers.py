@@ -27,7 +27,7 @@ from .counts import Case, Counts
 from .lives import Life
 from .shop import Manner, Order
 
-WORKERS = 6
+WORKERS = 4
 PER_CASE = 1
 
 _TTL = 0.5  #: seconds
