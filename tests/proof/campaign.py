@@ -82,7 +82,7 @@ def _start(arguments: Sequence[str]) -> Worker:
 
 
 def _end(worker: Worker) -> None:
-    """End a worker with all that it has begun. They are a group, whose number is ours until the worker is waited for."""
+    """End a worker with all that it has begun. They are a group, ours until it is waited for."""
     if worker.returncode is None:
         for _ in range(_TIMES):
             os.killpg(worker.pid, signal.SIGTERM)

@@ -138,7 +138,11 @@ async def _sound(opened: Coordinator, id: str) -> list[str]:
         outcome = await opened.order(id).outcome(timeout=_SOON)
     except (AtoneError, TimeoutError) as error:
         return [f"S15 others run: order {id}, which nobody damaged, {error!r:.200}"]
-    return [] if outcome.status is Status.COMPLETED else [f"S15 others run: order {id}, which nobody damaged, ended {outcome.status}"]
+    return (
+        []
+        if outcome.status is Status.COMPLETED
+        else [f"S15 others run: order {id}, which nobody damaged, ended {outcome.status}"]
+    )
 
 
 async def _approve(opened: Coordinator, id: str) -> None:
@@ -169,5 +173,7 @@ async def _tried(call: Awaitable[None]) -> list[str]:
     except AtoneError:
         return []
     except Exception as error:
-        return [f"X2 typed errors: {getattr(call, '__name__', '')} raised {error!r:.200} at {traceback.extract_tb(error.__traceback__)[-1]}"]
+        return [
+            f"X2 typed errors: {getattr(call, '__name__', '')} raised {error!r:.200} at {traceback.extract_tb(error.__traceback__)[-1]}"
+        ]
     return []

@@ -8,7 +8,6 @@ in any order, and a file grown without its data.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -76,7 +75,7 @@ class Recording:
     disk: Disk = field(factory=Disk)
     lines: list[str] = field(factory=list)
     _place: int = 0  #: of the next operation
-    _outages: Iterator[Arrived] = iter(())
+    _outages: Iterator[Arrived] = field(factory=lambda: iter(()))
     _drawn: int = 0  #: of these
 
     def outage(self, last: int, rank: int) -> Arrived | None:
@@ -100,9 +99,9 @@ def lay_out(files: Files, lines: list[str], folder: Path) -> None:
     """Write an image, and the book as it was then, and nothing else."""
     (folder / "db").mkdir(parents=True, exist_ok=True)
     for place in (folder, folder / "db"):
-        for entry in os.scandir(place):
-            if entry.is_file():
-                os.unlink(entry.path)
+        for file in place.iterdir():
+            if file.is_file():
+                file.unlink()
     for name, content in files.items():
         (folder / "db" / name).write_bytes(content)
     (folder / "book").write_text("".join(f"{line}\n" for line in lines))

@@ -132,7 +132,9 @@ _straight = Saga("straight", input=Order, steps=[reserve, charge, ship])
 _grouped = Saga("grouped", input=Order, steps=[parallel(reserve, pack), charge, ship])
 _asking = Saga("asking", input=Order, steps=[reserve, probed, ship])
 _waiting = Saga("waiting", input=Order, steps=[reserve, _approval("approval"), charge, ship])
-_twofold = Saga("twofold", input=Order, steps=[reserve, receive(Approve, name="one"), receive(Approve, name="two"), ship])
+_twofold = Saga(
+    "twofold", input=Order, steps=[reserve, receive(Approve, name="one"), receive(Approve, name="two"), ship]
+)
 
 SERVICES = (Stock, Payments, Carrier)
 

@@ -81,11 +81,19 @@ def takeover(folder: Path, chance: random.Random) -> Counts:
     else:
         time.sleep(chance.uniform(0, _LONGEST))
     first.signal(signal.SIGCONT)
-    wrong = [] if _until(lambda: _all_ended(folder, mine)) else [f"{oracle.END}: the orders of the first process did not end"]
+    wrong = (
+        []
+        if _until(lambda: _all_ended(folder, mine))
+        else [f"{oracle.END}: the orders of the first process did not end"]
+    )
     if second.has_ended():  # it could not open a file that a stopped process had locked
         wrong += [] if second.wait() == lives.REFUSED else [f"{oracle.END}: the second ended, {lives.errors(folder)}"]
         second = _begin(folder, yours)
-    wrong += [] if _until(lambda: _all_ended(folder, yours)) else [f"{oracle.END}: the orders of the second process did not end"]
+    wrong += (
+        []
+        if _until(lambda: _all_ended(folder, yours))
+        else [f"{oracle.END}: the orders of the second process did not end"]
+    )
     for name, life in (("first", first), ("second", second)):
         life.signal(signal.SIGTERM)
         if (code := life.wait()) != lives.DONE:

@@ -39,7 +39,7 @@ def _evidence(db: sqlite3.Connection, lines: Sequence[str]) -> Evidence:
 
 
 def _participant(told: Sequence[list[str]]) -> FakeService:
-    """All of them as one, with a ledger as the book has it; tombstones and keys are honoured as the book honours them."""
+    """All of them as one, with a ledger as the book has it."""
     service = FakeService()
     ledger = service.ledger
     for at, words in enumerate(told):

@@ -44,7 +44,9 @@ def main() -> int:
 
 def _verdict(found: Sequence[Found]) -> int:
     survivors = [one.mutant.name for one in found if not one.caught]
-    print(f"{len(found) - len(survivors)} of {len(found)} mutants caught" + "".join(f", not {one}" for one in survivors))
+    print(
+        f"{len(found) - len(survivors)} of {len(found)} mutants caught" + "".join(f", not {one}" for one in survivors)
+    )
     return bool(survivors)
 
 

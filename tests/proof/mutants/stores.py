@@ -132,5 +132,3 @@ def quarantine_mends() -> Planted:
         return done
 
     return patch.object(Changes, "_quarantine", quarantine)
-
-

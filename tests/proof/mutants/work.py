@@ -112,5 +112,3 @@ def outcome_told_early() -> Planted:
         return real(self, turn)
 
     return patch.object(Actor, "_advance", advance)
-
-
