@@ -68,7 +68,12 @@ class Proof:
 
     def mutants(self) -> None:
         """Every mutant, until it is caught once."""
-        for found in hunt([one for one in MUTANTS.values() if one.layer in self.layers], self.report.seed, once=True):
+        for found in hunt(
+            [one for one in MUTANTS.values() if one.layer in self.layers],
+            self.report.seed,
+            once=True,
+            stop=lambda: self.is_over,
+        ):
             if not self.is_over:
                 print(f"{'✔' if found.caught else '✖'} mutant {found}", flush=True)
                 self.report.judge(found.mutant.name, caught=found.caught > 0)

@@ -19,7 +19,7 @@ from zlib import crc32
 
 from atone import AtoneError, Coordinator, CoordinatorFailed, Status
 
-from . import callers, lives, shop
+from . import callers, days, lives
 from .book import Book
 from .counts import Case, Counts
 from .shop import Approve, Manner, Order, proof_saga
@@ -54,7 +54,7 @@ def _fill(folder: Path) -> None:
 
     async def wait() -> None:
         book = Book(folder / "book")
-        async with shop.coordinator(folder / "db" / "orders.db", book) as opened:
+        async with days.coordinator(folder / "db" / "orders.db", book) as opened:
             handles = await asyncio.gather(*(opened.start(proof_saga, order, id=order.id) for order in placed()))
             while await opened.count() != {Status.WAITING: len(handles)}:
                 await asyncio.sleep(0.01)
@@ -123,7 +123,7 @@ def _standing(db: sqlite3.Connection) -> dict[int, list[bytes]]:
 async def _host(folder: Path, sound: list[str], *, calls: bool) -> list[str]:
     """Approve all orders, and ask about each; what went wrong."""
     path = folder / "db" / "orders.db"
-    async with shop.coordinator(path, Book(folder / "book")) as opened:
+    async with days.coordinator(path, Book(folder / "book")) as opened:
         wrong = [text for order in placed() for text in await _tried(_approve(opened, order.id))]
         wrong += [text for found in await asyncio.gather(*(_sound(opened, id) for id in sound)) for text in found]
         wrong += await _tried(_list(opened))
@@ -173,7 +173,6 @@ async def _tried(call: Awaitable[None]) -> list[str]:
     except AtoneError:
         return []
     except Exception as error:
-        return [
-            f"X2 typed errors: {getattr(call, '__name__', '')} raised {error!r:.200} at {traceback.extract_tb(error.__traceback__)[-1]}"
-        ]
+        name, place = getattr(call, "__name__", ""), traceback.extract_tb(error.__traceback__)[-1]
+        return [f"X2 typed errors: {name} raised {error!r:.200} at {place}"]
     return []

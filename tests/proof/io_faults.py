@@ -19,7 +19,7 @@ from typing import cast
 
 from attrs import frozen
 
-from . import book, iolog, lives, oracle, power_loss, shop
+from . import book, days, iolog, lives, oracle, power_loss
 from .counts import Case, Counts
 from .disk import Disk, Files
 from .iolog import CUT_SHORT, KILL_AFTER, KILL_BEFORE, KILL_MIDDLE
@@ -74,10 +74,10 @@ class Rehearsal:
         """Live both days once, in a folder that is kept."""
         morning = folder / "morning"
         (morning / "db").mkdir(parents=True)
-        first = _operations(shop.monday, morning)
+        first = _operations(days.monday, morning)
         evening = folder / "evening"
         shutil.copytree(morning, evening)
-        counts = ((shop.monday, first), (shop.two_days, _operations(shop.two_days, evening)))
+        counts = ((days.monday, first), (days.two_days, _operations(days.two_days, evening)))
         faults = [
             Fault(day, kind, number, fate)
             for day, operations in counts
@@ -89,7 +89,7 @@ class Rehearsal:
 
     def set_up(self, day: Day, folder: Path) -> Files:
         """Put into a folder what is there when a day begins, and return the files that are on the disk."""
-        if day is shop.two_days:
+        if day is days.two_days:
             shutil.copytree(self.morning, folder, dirs_exist_ok=True)
         return {file.name: bytearray(file.read_bytes()) for file in (folder / "db").iterdir()}
 

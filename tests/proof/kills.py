@@ -13,7 +13,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from . import book, io_faults, lives, oracle, power_loss, shop
+from . import book, days, io_faults, lives, oracle, power_loss, shop
 from .counts import Case, Counts
 from .io_faults import Rehearsal
 from .shop import Manner
@@ -55,7 +55,7 @@ def at_any_instant(folder: Path, chance: random.Random) -> Counts:
     """Kill one life after another, then let one go on to the end."""
     kills = 0
     for _ in range(_IN_A_ROW):
-        life = lives.begin(lambda: shop.two_days(folder), folder)
+        life = lives.begin(lambda: days.two_days(folder), folder)
         if not life.has_ended(chance.uniform(0, _LONGEST)):
             life.signal(signal.SIGKILL)
         kills += life.wait() == lives.KILLED
@@ -66,7 +66,7 @@ def leave(folder: Path, chance: random.Random) -> Counts:
     """Ask a host to leave at any instant: it gives the lease back, and nothing is undone."""
     placed = shop.orders("only", _COMPLETING)
     path = folder / "db" / "orders.db"
-    life = lives.begin(lambda: shop.host(path, folder / "book", placed), folder)
+    life = lives.begin(lambda: days.host(path, folder / "book", placed), folder)
     deadline = time.monotonic() + lives.PATIENCE
     while not book.read(folder / "book") and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -81,7 +81,7 @@ def leave(folder: Path, chance: random.Random) -> Counts:
     with closing(sqlite3.connect(path)) as db:
         if db.execute("select pid from lease").fetchone() != (None,):
             wrong.append("S20 shutdown is no cancel: it left and kept the lease")
-    code = lives.begin(lambda: shop.work(path, folder / "book", placed), folder).wait()
+    code = lives.begin(lambda: days.work(path, folder / "book", placed), folder).wait()
     lines = book.read(folder / "book")
     wrong += [
         f"S20 shutdown is no cancel: undone although nobody asked for it, {line}"
@@ -97,8 +97,8 @@ def crowd(folder: Path, chance: random.Random) -> Counts:
     """Several processes use one new file at once; its host, or one of them, is killed again and again."""
     path, notes = folder / "db" / "orders.db", folder / "book"
     placed = [shop.orders(f"client{number}", list(Manner)) for number in range(_CLIENTS)]
-    work = [lambda: shop.host(path, notes, [])]
-    work += [lambda mine=mine: shop.work(path, notes, mine, host=False) for mine in placed]  # type: ignore[misc]
+    work = [lambda: days.host(path, notes, [])]
+    work += [lambda mine=mine: days.work(path, notes, mine, host=False) for mine in placed]  # type: ignore[misc]
     crew = [lives.begin(one, folder) for one in work]
     kills = 0
     for _ in range(_IN_A_ROW):

@@ -23,7 +23,7 @@ from atone import SqliteStore, StoreError
 from atone.storage import Query, connection, sqlite
 from atone.storage.migration import MIGRATIONS
 
-from . import book, iolog, lives, oracle, shop
+from . import book, days, iolog, lives, oracle
 from .counts import Case, Counts
 from .disk import Arrived, Disk, Files
 from .iolog import Operation
@@ -41,7 +41,7 @@ def record(folder: Path) -> list[Operation]:
 
     def work() -> None:
         iolog.watch(folder / "db", log)
-        shop.two_days(folder)
+        days.two_days(folder)
 
     code = lives.begin(work, folder).wait()
     assert code == lives.DONE, lives.errors(folder)
@@ -124,7 +124,7 @@ def examine(folder: Path, lines: list[str], look: Look) -> list[str]:
     path = folder / "db" / "orders.db"
     if not path.exists():
         return [f"{oracle.DURABLE}: no file, after {line!r}" for line in lines[:1]]
-    schema = shop.NEXT_SCHEMA if shop.MONDAY_IS_OVER in lines else MIGRATIONS
+    schema = days.NEXT_SCHEMA if days.MONDAY_IS_OVER in lines else MIGRATIONS
     try:
         if look is Look.LIFE:
             return revive(folder)
@@ -147,7 +147,7 @@ async def _read(path: Path, schema: tuple[str, ...]) -> list[str]:
     return [f"{oracle.SOUND}: order {record.id}, {record.damage}" for record in records if record.damage]
 
 
-def revive(folder: Path, work: Callable[[Path], None] = shop.two_days) -> list[str]:
+def revive(folder: Path, work: Callable[[Path], None] = days.two_days) -> list[str]:
     """Live the workload to its end on what is there."""
     code = lives.begin(lambda: work(folder), folder).wait()
     if code != lives.DONE:
@@ -157,5 +157,5 @@ def revive(folder: Path, work: Callable[[Path], None] = shop.two_days) -> list[s
 
 def ended(folder: Path, work: Callable[[Path], None]) -> list[str]:
     """What is wrong where the workload has come to its end."""
-    placed = shop.MONDAY if work is shop.monday else shop.MONDAY + shop.TUESDAY
+    placed = days.MONDAY if work is days.monday else days.MONDAY + days.TUESDAY
     return oracle.ended_well(folder / "db" / "orders.db", book.read(folder / "book"), [order.id for order in placed])

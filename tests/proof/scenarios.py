@@ -9,12 +9,13 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+from atone import Status
 from atone.sagas import Step
 from atone.sagas.progress import Work
 from atone.testing import SagaFailure, Simulation
 
 from .counts import Case, Counts
-from .small import SCENARIOS, SERVICES, Scenario
+from .small import EFFECTS, SCENARIOS, SERVICES, Scenario
 
 WORKERS = 2
 PER_CASE = 1
@@ -89,6 +90,8 @@ def _ends(scenario: Scenario, sim: Simulation, *, died: bool) -> Iterator[str]:
         yield f"S11 once: one order was placed, and there are {len(ends)}"
     elif scenario.end is not None and ends[0] not in allowed:
         yield f"L1 an end: the order is {ends[0]}, and should be {' or '.join(map(str, allowed))}"
+    elif ends[0] == Status.COMPLETED and sim.effects("1") != EFFECTS[scenario.saga.name]:
+        yield f"S4 exactly once: the order is COMPLETED, and its effects are {sorted(sim.effects('1'))}"
 
 
 def _budgets(scenario: Scenario, sim: Simulation) -> Iterator[str]:

@@ -138,6 +138,15 @@ _twofold = Saga(
 
 SERVICES = (Stock, Payments, Carrier)
 
+#: What must stand at the participants of each saga when its order is completed.
+EFFECTS = {
+    "straight": {"reserve", "charge", "ship"},
+    "grouped": {"reserve", "pack", "charge", "ship"},
+    "asking": {"reserve", "charge", "ship"},
+    "waiting": {"reserve", "charge", "ship"},
+    "twofold": {"reserve", "ship"},
+}
+
 #: What people do, at moments that are drawn.
 Play = Callable[[Simulation, Random], Awaitable[None]]
 

@@ -22,7 +22,7 @@ from atone.sagas import engine
 from atone.storage import connection
 from atone.storage.migration import MIGRATIONS
 
-from . import book, lives, oracle, shop
+from . import book, days, lives, oracle, shop
 from .counts import Case, Counts
 from .lives import Life
 from .shop import Manner, Order
@@ -109,7 +109,7 @@ def takeover(folder: Path, chance: random.Random) -> Counts:
 def _begin(folder: Path, placed: list[Order]) -> Life:
     def work() -> None:
         with patch.object(engine, "Ownership", partial(Ownership, ttl=_TTL)):
-            shop.host(folder / "db" / "orders.db", folder / "book", placed)
+            days.host(folder / "db" / "orders.db", folder / "book", placed)
 
     return lives.begin(work, folder)
 

@@ -18,7 +18,7 @@ from importlib import import_module
 from types import FrameType
 from typing import cast
 
-from . import lives, shop
+from . import days, lives
 from .counts import Case, Counts, Layer
 from .layers import LAYERS
 from .mutants import MUTANTS
@@ -32,7 +32,7 @@ def work(name: str, size: int, seed: int, first: int, step: int) -> None:
     layer = cast("Layer", import_module(f".{name}", __package__))
     if not LAYERS[name].simulated:
         with lives.workplace() as folder:
-            shop.two_days(folder)  # so that a fork inherits all that is only made when it is first used
+            days.two_days(folder)  # so that a fork inherits all that is only made when it is first used
     with lives.workplace() as folder:
         cases = math.ceil(size / layer.PER_CASE)
         case = layer.prepare(seed, cases, folder)

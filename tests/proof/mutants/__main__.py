@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ..interruption import Interruption
 from ..layers import why_not
 from . import MUTANTS
 from .hunt import Found, hunt
@@ -27,17 +28,25 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="let each off when it has been caught")
     parser.add_argument("--write", action="store_true", help="put the table into docs/proof.md")
     options = parser.parse_args()
+    interruption = Interruption()
+    interruption.listen()
     chosen = [MUTANTS[name] for name in options.mutant or MUTANTS]
     reasons = {layer: why_not(layer) for layer in {one.layer for one in chosen}}
     for one in chosen:
         if reasons[one.layer] is not None:
             print(f"– {one.name} cannot be hunted here: {one.layer} {reasons[one.layer]}")
     found: list[Found] = []
-    for one in hunt([one for one in chosen if reasons[one.layer] is None], options.seed, once=options.once):
-        found.append(one)
-        print(f"{'✔' if one.caught else '✖'} {one} ({one.seconds:.0f} s)", flush=True)
+
+    def stop() -> bool:
+        return interruption.asked
+
+    for hunted in hunt(
+        [one for one in chosen if reasons[one.layer] is None], options.seed, once=options.once, stop=stop
+    ):
+        found.append(hunted)
+        print(f"{'✔' if hunted.caught else '✖'} {hunted} ({hunted.seconds:.0f} s)", flush=True)
     print("\n" + markdown(found))
-    if options.write:
+    if options.write and not interruption.asked:
         write(found)
     return _verdict(found)
 

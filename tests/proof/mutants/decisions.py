@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from attrs import evolve
 
-from atone.sagas import ladder, plan
+from atone.sagas import ladder, plan, verbs
 from atone.sagas.behaviour import OrderBehaviour, OrderState
 from atone.sagas.draft import Draft
 from atone.sagas.events import Control, Ended, Finding, Probed, Refused, Returned, Unknown
@@ -145,7 +145,7 @@ def failed_undo_is_done() -> Planted:
 @mutant("scenarios")
 def end_is_no_end() -> Planted:
     """A request that comes behind the end turns the order back, completed or not."""
-    real_control, real_encode = plan.control, OrderBehaviour.encode
+    real_control, real_encode = verbs.control, OrderBehaviour.encode
 
     def control(draft: Draft, event: Control) -> None:
         if draft.progress.final is not None:

@@ -13,7 +13,7 @@ from ..campaign import run
 from ..counts import Counts
 from .mutant import Mutant
 
-#: How much of each layer a mutant must survive, in the layer's unit; by default and at the most.
+#: How much of each layer a mutant must survive, in the layer's unit.
 BUDGETS = {
     "scenarios": 2_400,
     "power_loss": 4_000,
@@ -24,6 +24,8 @@ BUDGETS = {
 }
 _PATIENCE = 240.0  #: seconds for one mutant: some run in circles
 _AT_ONCE = 2
+#: Cases that caught a mutant, after which its rate is known well enough.
+_SURE = 20
 
 
 @frozen
@@ -53,8 +55,10 @@ def hunt(
 def _hunted(mutant: Mutant, seed: int, once: bool, stop: Callable[[], bool]) -> Found:
     began = time.monotonic()
 
+    wanted = 1 if once else _SURE
+
     def enough(counts: Counts) -> bool:
-        return stop() or (once and counts.caught > 0) or time.monotonic() - began > _PATIENCE
+        return stop() or counts.caught >= wanted or time.monotonic() - began > _PATIENCE
 
     budget = BUDGETS[mutant.layer]
     counts = run(mutant.layer, budget, seed, mutant=mutant.name, workers=1, until=enough)

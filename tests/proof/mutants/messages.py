@@ -26,6 +26,8 @@ from .mutant import mutant
 
 Planted = AbstractContextManager[object]
 
+_asked: set[asyncio.Future[str]] = set()  #: keeps requests that nobody waits for from being collected
+
 
 @mutant("scenarios")
 def cancel_lost() -> Planted:
@@ -45,7 +47,9 @@ def cancel_answered_early() -> Planted:
     async def request(self: Access, order_id: str, control: Control, message_id: str | None, seconds: float) -> str:
         if control.verb is not Verb.CANCEL:
             return await real(self, order_id, control, message_id, seconds)
-        self.runtime.spawn(real(self, order_id, control, message_id, seconds))
+        asked = asyncio.ensure_future(real(self, order_id, control, message_id, seconds))
+        _asked.add(asked)
+        asked.add_done_callback(_asked.discard)
         return CancelAnswer.ACCEPTED
 
     return patch.object(Access, "request", request)
