@@ -21,8 +21,7 @@ from .layers import LAYERS
 
 ROOT = Path(__file__).parents[2]
 _LOOK = 0.2  #: seconds between two looks at whether it is enough
-_LEAVE = 2.0  #: seconds that a worker gets to clean up behind itself, before it is asked once more
-_TIMES = 5
+_LEAVE = 10.0  #: seconds that a worker gets to end its case and clean up behind itself
 
 Report = Callable[[str, Counts], object]
 Worker: TypeAlias = "subprocess.Popen[str]"
@@ -84,23 +83,16 @@ def _start(arguments: Sequence[str]) -> Worker:
 def _end(worker: Worker) -> None:
     """End a worker with all that it has begun. They are a group, ours until it is waited for."""
     if worker.returncode is None:
-        for _ in range(_TIMES):
-            os.killpg(worker.pid, signal.SIGTERM)
-            if _has_ended(worker):
+        os.kill(worker.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _LEAVE
+        while os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            if time.monotonic() > deadline:
                 break
+            time.sleep(0.01)
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
     if worker.stdout is not None:
         worker.stdout.close()
-
-
-def _has_ended(worker: Worker) -> bool:
-    deadline = time.monotonic() + _LEAVE
-    while os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def _lines(workers: Sequence[Worker]) -> Generator[str]:

@@ -259,6 +259,17 @@ async def cancelled_sometime(sim: Simulation, chance: Random) -> None:
 
 
 @_scenario(_straight, _DONE)
+async def cancelled_past_the_pivot(sim: Simulation, chance: Random) -> None:
+    """The customer changes their mind while nobody knows whether the goods have left."""
+    sim[Carrier].ship.plan("late")
+    await sim.start(_straight, Order())
+    await sim.advance(chance.uniform(0.5, 4))
+    answer = await sim.cancel("1")
+    assert answer is CancelAnswer.TOO_LATE, f"S4 past the pivot: the goods may have left, and the answer is {answer}"
+    await sim.settle()
+
+
+@_scenario(_straight, _DONE)
 async def cancelled_behind_the_end(sim: Simulation, chance: Random) -> None:
     """The customer changes their mind when all is done."""
     await sim.start(_straight, Order())
