@@ -17,9 +17,9 @@ from .mutant import Mutant
 BUDGETS = {
     "scenarios": 2_400,
     "power_loss": 4_000,
-    "io_faults": 120,
+    "io_faults": 400,
     "kills": 60,
-    "takeovers": 24,
+    "takeovers": 60,
     "hostile": 5_000,
 }
 _PATIENCE = 240.0  #: seconds for one mutant: some run in circles
