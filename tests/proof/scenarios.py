@@ -1,4 +1,4 @@
-"""Every scenario of `small.py` in a simulated world, once undisturbed, and once killed before each callback.
+"""Every scenario of `stories.py` in a simulated world, once undisturbed, and once killed before each callback.
 
 Judged by the oracle of `atone.testing`, and by how each order must end.
 """
@@ -15,7 +15,8 @@ from atone.sagas.progress import Work
 from atone.testing import SagaFailure, Simulation
 
 from .counts import Case, Counts
-from .small import EFFECTS, SCENARIOS, SERVICES, Scenario
+from .small import EFFECTS, SERVICES
+from .stories import SCENARIOS, Scenario
 
 WORKERS = 2
 PER_CASE = 1
