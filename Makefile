@@ -66,6 +66,18 @@ cover: under := coverage run -m
 cover: test ## run the tests and see that they reach the code
 	@$(python) -m coverage report
 
+.PHONY: proof
+proof: $(ready) ## torment it: crashes, power loss, bad disks, hostile data (some minutes; writes proof.json)
+	@$(python) -m tests.proof $(FLAGS)
+
+.PHONY: soak
+soak: $(ready) ## the same with ever new seeds, for HOURS=1, or MINUTES=5
+	@$(python) -m tests.proof $(if $(HOURS),--hours $(HOURS)) --minutes $(or $(MINUTES),$(if $(HOURS),0,5)) $(FLAGS)
+
+.PHONY: mutants
+mutants: $(ready) ## plant faults in it, see each of them found, and write the table in docs/proof.md
+	@$(python) -m tests.proof.mutants $(or $(FLAGS),--write)
+
 .PHONY: lock
 lock: ## resolve requirements.lock, keeping the versions it has (remove it to renew them all)
 	@$(need_python)
@@ -78,6 +90,6 @@ lock: ## resolve requirements.lock, keeping the versions it has (remove it to re
 
 .PHONY: clean
 clean: ## remove the environment, the caches and the builds
-	@rm -rf .venv .venv-lock dist .coverage* .hypothesis
+	@rm -rf .venv .venv-lock dist .coverage* .hypothesis proof.json
 	@rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

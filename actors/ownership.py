@@ -61,13 +61,13 @@ class Ownership:
         lease = await self.store.lease()
         if lease.holder is not None and not self._gone(lease, lease.holder):
             return lease.holder
-        mine = await self._claim(lease.epoch)
+        mine = await self._claim(lease)
         if mine is None:
             return (await self.store.lease()).holder or self.holder
         self._renewed = began
         return mine
 
-    async def _claim(self, expected: int) -> Lease | None:
+    async def _claim(self, expected: Lease) -> Lease | None:
         """Take the lease; a caller who is cancelled meanwhile gives it back, since nobody would keep it."""
         claiming = asyncio.ensure_future(self.store.claim(self.holder, expected=expected, at=self.runtime.now()))
         try:

@@ -234,7 +234,7 @@ class Disk:
 
     def _claim(self, write: Claim) -> Lease | None:
         before = self.lease
-        if before.epoch != write.expected:
+        if (before.epoch, before.beat_at) != (write.expected.epoch, write.expected.beat_at):
             return None
         died = before.epoch if before.holder else None
         self.lease = Lease(before.epoch + 1, write.holder, write.at, died)

@@ -12,10 +12,10 @@ from .store import Done, Holder, Lease, Write
 
 @frozen
 class Claim(Write["Lease | None"]):
-    """Take the lease over if its epoch is still `expected`."""
+    """Take the lease over if its epoch and its last beat are still those that are `expected`."""
 
     holder: Holder
-    expected: int
+    expected: Lease
     at: float
     urgent: bool = True
 
@@ -53,7 +53,8 @@ def claim(connection: sqlite3.Connection, wanted: Claim) -> Lease | None:
         "namespace": holder.namespace,
         "pid": holder.pid,
         "started": holder.started,
-        "expected": wanted.expected,
+        "expected": wanted.expected.epoch,
+        "beat_at": wanted.expected.beat_at,
         "at": wanted.at,
     }
     row = connection.execute(STATEMENTS["claim"], parameters).fetchone()

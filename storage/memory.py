@@ -83,7 +83,7 @@ class MemoryStore(Store):
     async def lease(self) -> Lease:
         return self._opened().lease
 
-    async def claim(self, holder: Holder, *, expected: int, at: float) -> Lease | None:
+    async def claim(self, holder: Holder, *, expected: Lease, at: float) -> Lease | None:
         return await self.write(Claim(holder, expected, at))
 
     async def release(self, epoch: int, at: float) -> None:

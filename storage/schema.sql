@@ -246,7 +246,7 @@ select epoch, instance, machine, boot, namespace, pid, started, beat_at, died fr
 update lease
 set died = case when instance is null then null else epoch end, epoch = epoch + 1, instance = :instance,
     machine = :machine, boot = :boot, namespace = :namespace, pid = :pid, started = :started, beat_at = :at
-where epoch = :expected
+where epoch = :expected and beat_at = :beat_at
 returning epoch, instance, machine, boot, namespace, pid, started, beat_at, died;
 
 -- name: release

@@ -178,7 +178,7 @@ class SqliteStore(Store):
     async def lease(self) -> Lease:
         return await self._read(read_lease)
 
-    async def claim(self, holder: Holder, *, expected: int, at: float) -> Lease | None:
+    async def claim(self, holder: Holder, *, expected: Lease, at: float) -> Lease | None:
         lease = await self.write(Claim(holder, expected, at))
         if lease is not None:
             self._checkpointer.epoch = lease.epoch

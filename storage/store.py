@@ -390,8 +390,11 @@ class Store(Protocol):
         """Read who owns the store."""
         ...
 
-    async def claim(self, holder: Holder, *, expected: int, at: float) -> Lease | None:
-        """Take the lease over if its epoch is still `expected`; `None` where somebody was faster."""
+    async def claim(self, holder: Holder, *, expected: Lease, at: float) -> Lease | None:
+        """Take the lease over if it is still as `expected`; `None` where somebody was faster, or its owner has beaten.
+
+        What led to the claim may be no longer true when it comes to the disk: it may have waited for long.
+        """
         ...
 
     async def release(self, epoch: int, at: float) -> None:

@@ -204,7 +204,7 @@ class Shop:
         """Take the lease and start the tasks of a host."""
         await self.store.open()
         holder = Holder("shop", "machine", "boot", "ns", 7, "99")
-        lease = await self.store.claim(holder, expected=self.disk.lease.epoch, at=self.runtime.now())
+        lease = await self.store.claim(holder, expected=self.disk.lease, at=self.runtime.now())
         assert lease is not None
         self.supervisor = Supervisor(
             store=self.store, runtime=self.runtime, timers=Timers(self.runtime), behaviour=self.behaviour,

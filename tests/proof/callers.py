@@ -50,10 +50,10 @@ class Caller:
             handle = await self._victim()
             for field, call in self._calls(handle, cast("Any", value)):
                 self.made += 1
-                wrong += [f"{value!r:.40} as {field}: {text}" for text in await self._made(call)]
+                wrong += [f"X2 typed errors: {value!r:.40} as {field}, {text}" for text in await self._made(call)]
             wrong += await self._faithful(cast("Any", value))
         stray = {file.name for file in self.path.parent.iterdir()} - files
-        return wrong + [f"a file that nobody made: {name}" for name in stray]
+        return wrong + [f"X3 no paths: a file that nobody made, {name}" for name in stray]
 
     async def _victim(self) -> Handle:
         id = f"approved-victim-{self.made}"
@@ -96,7 +96,7 @@ class Caller:
             status = await self.coordinator.order(value).status()
         except AtoneError:
             return []
-        return [] if status.id == value else [f"{value!r:.40} was stored as {status.id!r:.40}"]
+        return [] if status.id == value else [f"X2 typed errors: {value!r:.40} was stored as {status.id!r:.40}"]
 
     def _kept(self) -> tuple[int, int]:
         with closing(sqlite3.connect(self.path)) as db:

@@ -14,22 +14,21 @@ from attrs import asdict, define, field
 class Counts:
     """How much was tried, and every promise that did not hold, with the command that shows it again."""
 
-    images: int = 0  #: legal contents of the disk after a loss of power
+    histories: int = 0  #: simulated lives of orders, from their start to an end, or to a wait with a reason
+    crash_points: int = 0  #: different moments at which a simulated process was killed
+    images: int = 0  #: legal contents of the disk after a loss of power, no two alike
     io_faults: int = 0  #: operations on files that failed, or at which the process died
     kills: int = 0
     takeovers: int = 0  #: of a stopped owner, which came back
     hostile_rows: int = 0
+    cases: int = 0  #: in which this was done
+    caught: int = 0  #: cases that showed a violation
     violations: list[str] = field(factory=list)
 
     def __iadd__(self, other: Counts) -> Self:
         for name, value in asdict(other).items():
             setattr(self, name, getattr(self, name) + value)
         return self
-
-    @property
-    def done(self) -> int:
-        """All that was tried."""
-        return self.images + self.io_faults + self.kills + self.takeovers + self.hostile_rows
 
     def to_json(self) -> str:
         """One line."""
@@ -41,14 +40,17 @@ Case = Callable[[int], Counts]
 
 
 class Layer(Protocol):
-    """A module of this folder that torments the engine in one way."""
+    """A module of this folder that torments the engine in one way.
+
+    A violation is told as `check: what was found instead`.
+    """
 
     WORKERS: int  #: processes at once: as many as processors, or more where cases mostly wait
-    PER_CASE: int  #: how many a case counts
+    PER_CASE: float  #: how many a case counts, about
 
     def prepare(self, seed: int, size: int, folder: Path) -> Case:
         """Get ready for `size` cases, in a process that was started with the library of `iolog.py`.
 
-        The folder is empty, and stays as long as the process.
+        The folder is empty, and stays as long as the process. A simulated layer is started without the library.
         """
         ...

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from atone import Coordinator, StoreError, StoreUnavailable
 
-from . import book, lives, oracle, shop
+from . import book, days, lives, oracle, shop
 from .book import Book
 from .counts import Case, Counts
-from .shop import Customer, Manner, proof_saga
+from .customers import Customer
+from .shop import Manner, proof_saga
 
 WORKERS = 2
 PER_CASE = 1
@@ -86,19 +87,19 @@ def fill_and_free(folder: Path, chance: random.Random, *, killed: bool) -> list[
         before = len(book.read(folder / "book"))
         time.sleep(_SETTLED)
         acts = [line for line in book.read(folder / "book")[before:] if line.startswith(("do", "undo", "started"))]
-        wrong += [f"on a full disk: {line}" for line in acts]
+        wrong += [f"S10 nothing begins while the store is sick: on a full disk, {line}" for line in acts]
         if killed:
             life.signal(signal.SIGKILL)
             life.wait()
-            life = lives.begin(lambda: shop.work(path, folder / "book", late), folder)
+            life = lives.begin(lambda: days.work(path, folder / "book", late), folder)
             life.has_ended(_SETTLED)
         ballast.unlink()
     code = life.wait()
     if code != lives.DONE and not (killed and code == lives.REFUSED):
-        wrong.append(f"it ended with {code}: {lives.errors(folder)}")
-    end = lives.begin(lambda: shop.work(path, folder / "book", early + late), folder).wait()
+        wrong.append(f"{oracle.END}: it ended with {code}: {lives.errors(folder)}")
+    end = lives.begin(lambda: days.work(path, folder / "book", early + late), folder).wait()
     if end != lives.DONE:
-        wrong.append(f"with room again, it ended with {end}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.END}: with room again, it ended with {end}: {lives.errors(folder)}")
     lines = book.read(folder / "book")
     return wrong + oracle.ended_well(path, lines, [order.id for order in early + late])
 
@@ -106,7 +107,7 @@ def fill_and_free(folder: Path, chance: random.Random, *, killed: bool) -> list[
 async def _through_the_flood(
     path: Path, ballast: Path, notes: Book, early: list[shop.Order], late: list[shop.Order], room: int
 ) -> None:
-    async with shop.coordinator(path, notes) as opened:
+    async with days.coordinator(path, notes) as opened:
         customers = [Customer(coordinator=opened, book=notes, order=order) for order in early]
         async with asyncio.TaskGroup() as tasks:
             serving = [tasks.create_task(customer.serve()) for customer in customers]

@@ -19,13 +19,14 @@ from typing import cast
 
 from attrs import frozen
 
-from . import book, iolog, lives, oracle, power_loss, shop
+from . import book, days, iolog, lives, oracle, power_loss
 from .counts import Case, Counts
+from .disk import Disk, Files
 from .iolog import CUT_SHORT, KILL_AFTER, KILL_BEFORE, KILL_MIDDLE
-from .power_loss import Disk, Files, Look
+from .power_loss import Look
 
-WORKERS = 6
-PER_CASE = 1
+WORKERS = 4
+PER_CASE = 0.95
 
 FATES = {
     "w": (errno.EIO, errno.ENOSPC, CUT_SHORT, KILL_BEFORE, KILL_MIDDLE, KILL_AFTER),
@@ -37,6 +38,7 @@ FATES = {
 }
 _NAMES = {CUT_SHORT: "cut short", KILL_BEFORE: "kill before", KILL_MIDDLE: "kill within", KILL_AFTER: "kill after"}
 _KILLS = {KILL_BEFORE, KILL_MIDDLE, KILL_AFTER}
+_EVERY_LIFE = 4  #: so many cases are opened again also where all had ended
 _GATES = 4  #: images behind each sync that failed
 
 Day = Callable[[Path], None]
@@ -72,10 +74,10 @@ class Rehearsal:
         """Live both days once, in a folder that is kept."""
         morning = folder / "morning"
         (morning / "db").mkdir(parents=True)
-        first = _operations(shop.monday, morning)
+        first = _operations(days.monday, morning)
         evening = folder / "evening"
         shutil.copytree(morning, evening)
-        counts = ((shop.monday, first), (shop.two_days, _operations(shop.two_days, evening)))
+        counts = ((days.monday, first), (days.two_days, _operations(days.two_days, evening)))
         faults = [
             Fault(day, kind, number, fate)
             for day, operations in counts
@@ -87,7 +89,7 @@ class Rehearsal:
 
     def set_up(self, day: Day, folder: Path) -> Files:
         """Put into a folder what is there when a day begins, and return the files that are on the disk."""
-        if day is shop.two_days:
+        if day is days.two_days:
             shutil.copytree(self.morning, folder, dirs_exist_ok=True)
         return {file.name: bytearray(file.read_bytes()) for file in (folder / "db").iterdir()}
 
@@ -111,14 +113,17 @@ def prepare(seed: int, _size: int, folder: Path) -> Case:
     def case(index: int) -> Counts:
         fault = order[index % len(order)]
         with lives.workplace() as place:
-            hit, wrong = suffer(rehearsal, fault, place)
-            return Counts(io_faults=int(hit), violations=[f"{fault}: {text}" for text in wrong])
+            hit, wrong = suffer(rehearsal, fault, place, again=index % _EVERY_LIFE == 0)
+            return Counts(io_faults=int(hit), violations=[f"{text} ({fault})" for text in wrong])
 
     return case
 
 
-def suffer(rehearsal: Rehearsal, fault: Fault, folder: Path) -> tuple[bool, list[str]]:
-    """Live with one fault, then without: whether it came, and which promises did not hold."""
+def suffer(rehearsal: Rehearsal, fault: Fault, folder: Path, *, again: bool = False) -> tuple[bool, list[str]]:
+    """Live with one fault, then without: whether it came, and which promises did not hold.
+
+    A life that came to its end in spite of the fault needs no second one, unless it is to be lived `again`.
+    """
     before = rehearsal.set_up(fault.day, folder)
     log = folder / "operations" if fault.kind == "s" and not fault.kills else None
     earlier = book.read(folder / "book")
@@ -138,13 +143,15 @@ def suffer(rehearsal: Rehearsal, fault: Fault, folder: Path) -> tuple[bool, list
     wrong = _judge(folder, fault, code)
     if log is not None:
         wrong += behind_failed_sync(log, before, earlier)
+    if code == lives.DONE and not again:
+        return True, wrong + power_loss.ended(folder, fault.day)
     return True, wrong + power_loss.revive(folder, fault.day)
 
 
 def _judge(folder: Path, fault: Fault, code: int) -> list[str]:
     """How the process that met the fault ended, and what it left behind."""
     wanted = {lives.KILLED} if fault.kills else {lives.DONE, lives.REFUSED}
-    wrong = [] if code in wanted else [f"it ended with {code}: {lives.errors(folder)}"]
+    wrong = [] if code in wanted else [f"{oracle.END}: it ended with {code}: {lives.errors(folder)}"]
     lines = book.read(folder / "book")
     if not any(line.startswith(("started", "do")) for line in lines):
         return wrong  # nothing was promised yet
@@ -167,6 +174,6 @@ def behind_failed_sync(log: Path, before: Files, earlier: list[str]) -> list[str
             else:
                 disk.follow(operation)
         with lives.workplace() as folder:
-            power_loss.lay_out(disk.image(chance), lines, folder)
+            power_loss.lay_out(disk.image(next(disk.outages(chance))), lines, folder)
             wrong += power_loss.examine(folder, lines, Look.FILE)
-    return [f"power lost behind the sync that failed: {text}" for text in wrong]
+    return [f"{text}, power lost behind the sync that failed" for text in wrong]

@@ -30,20 +30,27 @@ class Operation:
     data: bytes
 
 
-def compiler() -> str | None:
-    """A C compiler, if this machine has one."""
-    return shutil.which("cc") or shutil.which("gcc")
+@cache
+def is_buildable() -> bool:
+    """Whether this machine can compile the library."""
+    try:
+        build()
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return False
+    return True
 
 
 def build() -> Path:
     """The library to preload, compiled once for each user and version of its source."""
-    command = compiler()
-    assert command is not None, "ask `compiler` first"
+    command = shutil.which("cc") or shutil.which("gcc")
+    if command is None:
+        raise FileNotFoundError("cc")
     stamp = _SOURCE.stat().st_mtime_ns
     library = Path(tempfile.gettempdir()) / f"atone-iolog-{os.getuid()}-{stamp}.so"
     if not library.exists():
         fresh = library.with_suffix(f".{os.getpid()}")
-        subprocess.run([command, "-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(fresh), "-ldl"], check=True)
+        arguments = ["-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(fresh), "-ldl"]
+        subprocess.run([command, *arguments], check=True, capture_output=True)
         fresh.replace(library)
     return library
 

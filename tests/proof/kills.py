@@ -13,13 +13,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from . import book, io_faults, lives, oracle, power_loss, shop
+from . import book, days, io_faults, lives, oracle, power_loss, shop
 from .counts import Case, Counts
 from .io_faults import Rehearsal
 from .shop import Manner
 
-WORKERS = 6
-PER_CASE = 1
+WORKERS = 4
+PER_CASE = 1.6
 
 _LONGEST = 0.2  #: seconds that the workload takes when nobody interrupts it
 _IN_A_ROW = 3  #: kills of one host, or of one file's processes, before they are let alone
@@ -46,7 +46,7 @@ def prepare(seed: int, _size: int, folder: Path) -> Case:
                 case _:
                     fault = order[index % len(order)]
                     hit, wrong = io_faults.suffer(rehearsal, fault, place)
-                    return Counts(kills=int(hit), violations=[f"{fault}: {text}" for text in wrong])
+                    return Counts(kills=int(hit), violations=[f"{text} ({fault})" for text in wrong])
 
     return case
 
@@ -55,7 +55,7 @@ def at_any_instant(folder: Path, chance: random.Random) -> Counts:
     """Kill one life after another, then let one go on to the end."""
     kills = 0
     for _ in range(_IN_A_ROW):
-        life = lives.begin(lambda: shop.two_days(folder), folder)
+        life = lives.begin(lambda: days.two_days(folder), folder)
         if not life.has_ended(chance.uniform(0, _LONGEST)):
             life.signal(signal.SIGKILL)
         kills += life.wait() == lives.KILLED
@@ -66,22 +66,30 @@ def leave(folder: Path, chance: random.Random) -> Counts:
     """Ask a host to leave at any instant: it gives the lease back, and nothing is undone."""
     placed = shop.orders("only", _COMPLETING)
     path = folder / "db" / "orders.db"
-    life = lives.begin(lambda: shop.host(path, folder / "book", placed), folder)
+    life = lives.begin(lambda: days.host(path, folder / "book", placed), folder)
     deadline = time.monotonic() + lives.PATIENCE
     while not book.read(folder / "book") and time.monotonic() < deadline:
         time.sleep(0.002)
     time.sleep(chance.uniform(0, _LONGEST))
     life.signal(signal.SIGTERM)
     code = life.wait()
-    wrong = [] if code == lives.DONE else [f"asked to leave, it ended with {code}: {lives.errors(folder)}"]
+    wrong = (
+        []
+        if code == lives.DONE
+        else [f"S20 shutdown is no cancel: asked to leave, it ended with {code}: {lives.errors(folder)}"]
+    )
     with closing(sqlite3.connect(path)) as db:
         if db.execute("select pid from lease").fetchone() != (None,):
-            wrong.append("it left and kept the lease")
-    code = lives.begin(lambda: shop.work(path, folder / "book", placed), folder).wait()
+            wrong.append("S20 shutdown is no cancel: it left and kept the lease")
+    code = lives.begin(lambda: days.work(path, folder / "book", placed), folder).wait()
     lines = book.read(folder / "book")
-    wrong += [f"undone, although nobody asked for it: {line}" for line in lines if line.startswith("undo")]
+    wrong += [
+        f"S20 shutdown is no cancel: undone although nobody asked for it, {line}"
+        for line in lines
+        if line.startswith("undo")
+    ]
     if code != lives.DONE:
-        wrong.append(f"the next life ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.END}: the next life ended with {code}: {lives.errors(folder)}")
     return Counts(violations=wrong + oracle.ended_well(path, lines, [order.id for order in placed]))
 
 
@@ -89,8 +97,8 @@ def crowd(folder: Path, chance: random.Random) -> Counts:
     """Several processes use one new file at once; its host, or one of them, is killed again and again."""
     path, notes = folder / "db" / "orders.db", folder / "book"
     placed = [shop.orders(f"client{number}", list(Manner)) for number in range(_CLIENTS)]
-    work = [lambda: shop.host(path, notes, [])]
-    work += [lambda mine=mine: shop.work(path, notes, mine, host=False) for mine in placed]  # type: ignore[misc]
+    work = [lambda: days.host(path, notes, [])]
+    work += [lambda mine=mine: days.work(path, notes, mine, host=False) for mine in placed]  # type: ignore[misc]
     crew = [lives.begin(one, folder) for one in work]
     kills = 0
     for _ in range(_IN_A_ROW):
@@ -105,9 +113,9 @@ def crowd(folder: Path, chance: random.Random) -> Counts:
         if (code := life.wait()) == lives.REFUSED:  # the file was busy while it was opened
             code = lives.begin(work[number], folder).wait()
         if code != lives.DONE:
-            wrong.append(f"client {number} ended with {code}: {lives.errors(folder)}")
+            wrong.append(f"{oracle.END}: client {number} ended with {code}: {lives.errors(folder)}")
     crew[0].signal(signal.SIGTERM)
     if (code := crew[0].wait()) not in {lives.DONE, lives.REFUSED}:
-        wrong.append(f"the host ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.END}: the host ended with {code}: {lives.errors(folder)}")
     expected = [order.id for mine in placed for order in mine]
     return Counts(kills=kills, violations=wrong + oracle.ended_well(path, book.read(notes), expected))

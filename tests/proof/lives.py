@@ -57,9 +57,14 @@ class Life:
 
 
 def begin(work: Callable[[], object], folder: Path) -> Life:
-    """Begin a life; what it logs, and how it broke, is written into the folder."""
+    """Begin a life; what it logs, and how it broke, is written into the folder.
+
+    SIGTERM waits until the life asks for it with `heed`: it never meets one that is not ready.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     pid = os.fork()
     if pid:
+        heed()
         return Life(pid)
     code = BROKEN
     try:
@@ -72,6 +77,11 @@ def begin(work: Callable[[], object], folder: Path) -> Life:
             traceback.print_exception(error, file=file)
     finally:
         os._exit(code)
+
+
+def heed() -> None:
+    """From now on SIGTERM is heard."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -1,7 +1,8 @@
-"""What must hold, judged by the book and by plain SQL: it shares nothing with the engine but the schema.
+"""What must hold of a file and a book, each sentence under the name that the oracle of `atone.testing` gives it.
 
 `kept` may be asked of a file at any moment, also of an image after the loss of power: was anything that was promised
-lost, is anything half done? `ended_well` is asked when all is over.
+lost, is anything half done? It is plain SQL, shares nothing with the engine but the schema, and takes a millisecond.
+`ended_well` is asked when all is over, and asks the other oracle as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from atone import CancelAnswer, Status
 
 from .book import Effects
 from .shop import ENDS, Manner
+from .testimony import judged
+
+INTENT, NET, ORDER, ONCE = "S1 intent first", "S2 net zero", "S3 order at participants", "S4 exactly once"
+DURABLE, WHOLE, TRUE = "S7 an answer is durable", "S8 one commit", "S12 truthful answers"
+SOUND, END = "S15 sound bytes", "L1 an end"
 
 #: answers that no message stands behind
 _NOTHING_KEPT = {CancelAnswer.ALREADY_FINISHED, CancelAnswer.NOT_FOUND}
@@ -45,26 +51,26 @@ def kept(db: sqlite3.Connection, lines: Sequence[str]) -> list[str]:
     """Every promise in the book that the file does not keep, and everything in the file that is half done."""
     (tables,) = db.execute("select count(*) from sqlite_schema where name = 'actors'").fetchone()
     if not tables:
-        return [f"a file without tables, after {line!r}" for line in lines[:1]]
+        return [f"{DURABLE}: a file without tables, after {line!r}" for line in lines[:1]]
     return [*_damaged(db), *_half(db), *_lost(db, lines)]
 
 
 def _damaged(db: sqlite3.Connection) -> Iterator[str]:
     for (verdict,) in db.execute("pragma quick_check"):
         if verdict != "ok":
-            yield f"SQLite says: {verdict}"
+            yield f"{SOUND}: SQLite says {verdict}"
     sums = (
         "select id, checksum - revision, snapshot from actors",
         "select key, checksum, body from inputs",
         "select key || '/' || name, checksum, body from parts",
     )
     for query in sums:
-        yield from (f"wrong checksum at {id}" for id, found, body in db.execute(query) if found != crc32(body))
+        yield from (f"{SOUND}: wrong checksum at {id}" for id, found, body in db.execute(query) if found != crc32(body))
 
 
 def _half(db: sqlite3.Connection) -> Iterator[str]:
     for what, query in _HALVES.items():
-        yield from (f"{what}: {id}" for (id,) in db.execute(query))
+        yield from (f"{WHOLE}: {what}, {id}" for (id,) in db.execute(query))
 
 
 def _lost(db: sqlite3.Connection, lines: Sequence[str]) -> Iterator[str]:
@@ -94,18 +100,19 @@ def _lost(db: sqlite3.Connection, lines: Sequence[str]) -> Iterator[str]:
             case _:
                 kept = True
         if not kept:
-            yield f"promised and lost: {line!r}"
+            check = INTENT if line.startswith(("do", "undo")) else DURABLE
+            yield f"{check}: promised and lost, {line!r}"
 
 
 def ended_well(path: Path, lines: Sequence[str], expected: Sequence[str]) -> list[str]:
     """Every order is there, ended as its manner says, and left outside exactly what that means."""
     with closing(sqlite3.connect(path)) as db:
         found = dict(db.execute("select id, status from actors union all select id, status from tombstones"))
-        wrong = kept(db, lines)
+        wrong = kept(db, lines) + judged(path, lines)
     effects = Effects.of(lines)
-    wrong += [f"order {id} is not there" for id in expected if id not in found]
+    wrong += [f"{DURABLE}: order {id} is not there" for id in expected if id not in found]
     asked = {line.partition(" ")[2] for line in lines if line.startswith("asked ")}
-    wrong += [f"order {id} exists, and nobody placed it" for id in found.keys() - asked]
+    wrong += [f"{ONCE}: order {id} exists, and nobody placed it" for id in found.keys() - asked]
     for id, status in found.items():
         wrong += _end(id, status, _cancel_accepted(id, lines))
         wrong += _left(id, status, effects)
@@ -123,12 +130,12 @@ def _cancel_accepted(id: str, lines: Sequence[str]) -> bool | None:
 def _end(id: str, status: str, cancelled: bool | None) -> Iterator[str]:
     manner = Manner(id.partition("-")[0])
     if status not in _FINAL:
-        yield f"order {id} did not come to an end: it is {status}"
+        yield f"{END}: order {id} is {status}"
     elif manner in ENDS:
         if status != ENDS[manner]:
-            yield f"order {id} ended {status}, and should be {ENDS[manner]}"
+            yield f"{END}: order {id} ended {status}, and should be {ENDS[manner]}"
     elif cancelled is not None and (status == Status.COMPENSATED) != cancelled:
-        yield f"order {id} ended {status}, against the answer to its cancel"
+        yield f"{TRUE}: order {id} ended {status}, against the answer to its cancel"
 
 
 def _left(id: str, status: str, effects: Effects) -> Iterator[str]:
@@ -136,7 +143,8 @@ def _left(id: str, status: str, effects: Effects) -> Iterator[str]:
     for step in _ACTIONS:
         found = effects.happened(id, step)
         if found != wanted:
-            yield f"order {id} is {status}, and its {step} happened {found} times"
+            check = ONCE if wanted else NET
+            yield f"{check}: order {id} is {status}, and its {step} happened {found} times"
 
 
 def _out_of_order(lines: Sequence[str]) -> Iterator[str]:
@@ -149,7 +157,7 @@ def _out_of_order(lines: Sequence[str]) -> Iterator[str]:
                 released.add(order)
             case ["undo", order, "charge", *_]:
                 if order in released - refunded:
-                    yield f"order {order} was refunded after its goods were released"
+                    yield f"{ORDER}: order {order} was refunded after its goods were released"
                 refunded.add(order)
             case _:
                 pass

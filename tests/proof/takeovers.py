@@ -1,7 +1,8 @@
 """The owner is stopped, another process takes over, and the old owner comes back: fenced, and nothing is lost.
 
-A trigger in the file notices any transition that is written under an epoch which is not the current one. The time
-after which a silent owner counts as gone is ten seconds for users; here it is shortened, in the children alone.
+Triggers in the file notice any transition that is written under an epoch which is not the current one, and any owner
+that was replaced before it was silent for as long as owners may be: ten seconds for users; here it is shortened, in
+the children alone.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from atone.sagas import engine
 from atone.storage import connection
 from atone.storage.migration import MIGRATIONS
 
-from . import book, lives, oracle, shop
+from . import book, days, lives, oracle, shop
 from .counts import Case, Counts
 from .lives import Life
 from .shop import Manner, Order
 
-WORKERS = 6
+WORKERS = 4
 PER_CASE = 1
 
 _TTL = 0.5  #: seconds
+_BLINK = 0.01  #: seconds by which wall clock and monotonic clock may differ
 _LONGEST = 0.15  #: seconds that the orders of one process take
 _TRIES = 5
 _BLOCKED = 4.0  #: seconds: an owner that was stopped inside a transaction keeps everybody out of the file
@@ -38,6 +40,9 @@ _WATCH = """
 create table stale (id text, revision integer, epoch integer);
 create trigger stale_owner after update of revision on actors when new.epoch is not (select epoch from lease)
 begin insert into stale values (new.id, new.revision, new.epoch); end;
+create table claimed (epoch integer, silent real);
+create trigger claim after update of epoch on lease when old.instance is not null
+begin insert into claimed values (new.epoch, new.beat_at - old.beat_at); end;
 create trigger skipped after update of revision on actors when new.revision <> old.revision + 1
 begin insert into stale values (new.id, new.revision, new.epoch); end;
 """
@@ -76,25 +81,35 @@ def takeover(folder: Path, chance: random.Random) -> Counts:
     else:
         time.sleep(chance.uniform(0, _LONGEST))
     first.signal(signal.SIGCONT)
-    wrong = [] if _until(lambda: _all_ended(folder, mine)) else ["the orders of the first process did not end"]
+    wrong = (
+        []
+        if _until(lambda: _all_ended(folder, mine))
+        else [f"{oracle.END}: the orders of the first process did not end"]
+    )
     if second.has_ended():  # it could not open a file that a stopped process had locked
-        wrong += [] if second.wait() == lives.REFUSED else [f"the second ended: {lives.errors(folder)}"]
+        wrong += [] if second.wait() == lives.REFUSED else [f"{oracle.END}: the second ended, {lives.errors(folder)}"]
         second = _begin(folder, yours)
-    wrong += [] if _until(lambda: _all_ended(folder, yours)) else ["the orders of the second process did not end"]
+    wrong += (
+        []
+        if _until(lambda: _all_ended(folder, yours))
+        else [f"{oracle.END}: the orders of the second process did not end"]
+    )
     for name, life in (("first", first), ("second", second)):
         life.signal(signal.SIGTERM)
         if (code := life.wait()) != lives.DONE:
-            wrong.append(f"the {name} ended with {code}: {lives.errors(folder)}")
+            wrong.append(f"{oracle.END}: the {name} ended with {code}: {lives.errors(folder)}")
     wrong += oracle.ended_well(path, book.read(folder / "book"), [order.id for order in mine + yours])
     with closing(sqlite3.connect(path)) as db:
-        wrong += [f"moved on by a stale owner: {row}" for row in db.execute("select * from stale")]
+        wrong += [f"S6 one writer: moved on by a stale owner, {row}" for row in db.execute("select * from stale")]
+        early = db.execute("select epoch, silent from claimed where silent < ?", (_TTL - _BLINK,))
+        wrong += [f"S6 one writer: epoch {epoch} began after a silence of {silent:.3f} s" for epoch, silent in early]
     return Counts(takeovers=int(taken), violations=wrong)
 
 
 def _begin(folder: Path, placed: list[Order]) -> Life:
     def work() -> None:
         with patch.object(engine, "Ownership", partial(Ownership, ttl=_TTL)):
-            shop.host(folder / "db" / "orders.db", folder / "book", placed)
+            days.host(folder / "db" / "orders.db", folder / "book", placed)
 
     return lives.begin(work, folder)
 

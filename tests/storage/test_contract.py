@@ -75,7 +75,7 @@ def accept(actor: str, id: str, lane: Lane = Lane.DATA, limit: int = 10) -> Acce
 
 async def own(store: Store) -> int:
     """Take the lease; its epoch."""
-    lease = await store.claim(HOLDER, expected=(await store.lease()).epoch, at=1.0)
+    lease = await store.claim(HOLDER, expected=await store.lease(), at=1.0)
     assert lease is not None
     return lease.epoch
 
@@ -476,9 +476,10 @@ async def test_new_store_has_no_owner(store: Store) -> None:
 
 
 async def test_only_one_of_several_claims_wins(store: Store, other: Store) -> None:
-    """Of all who saw the same epoch, one takes the lease."""
+    """Of all who saw the same lease, one takes it."""
+    seen = await store.lease()
     claims = await asyncio.gather(
-        *(claimant.claim(HOLDER, expected=0, at=2.0) for claimant in (store, other, store, other))
+        *(claimant.claim(HOLDER, expected=seen, at=2.0) for claimant in (store, other, store, other))
     )
     won = [lease for lease in claims if lease is not None]
     assert won == [Lease(1, HOLDER, 2.0, None)]
@@ -488,11 +489,21 @@ async def test_only_one_of_several_claims_wins(store: Store, other: Store) -> No
 async def test_takeover_from_a_holder_that_never_released_says_so(store: Store, other: Store) -> None:
     """The new owner learns whose work to count as a death; after a release there was none."""
     epoch = await own(store)
-    taken = await other.claim(HOLDER, expected=epoch, at=3.0)
+    taken = await other.claim(HOLDER, expected=await other.lease(), at=3.0)
     assert taken == Lease(epoch + 1, HOLDER, 3.0, died=epoch)
     await other.release(epoch + 1, 4.0)
-    assert await store.lease() == Lease(epoch + 1, None, 4.0, died=epoch)
-    assert await store.claim(HOLDER, expected=epoch + 1, at=5.0) == Lease(epoch + 2, HOLDER, 5.0, died=None)
+    free = await store.lease()
+    assert free == Lease(epoch + 1, None, 4.0, died=epoch)
+    assert await store.claim(HOLDER, expected=free, at=5.0) == Lease(epoch + 2, HOLDER, 5.0, died=None)
+
+
+async def test_owner_that_has_beaten_meanwhile_is_not_replaced(store: Store, other: Store) -> None:
+    """A claim may wait long for the disk, and the owner that seemed gone may come back before it."""
+    epoch = await own(store)
+    seen = await other.lease()
+    assert await store.write(Renew(epoch, seen.beat_at + 1)) == Done()
+    assert await other.claim(HOLDER, expected=seen, at=3.0) is None
+    assert (await other.lease()).epoch == epoch
 
 
 async def test_heartbeat_is_kept(store: Store, other: Store) -> None:
@@ -743,7 +754,7 @@ async def test_closed_store_says_so(store: Store) -> None:
         store.lease(),
         store.foreign(),
         store.recover(),
-        store.claim(HOLDER, expected=0, at=1.0),
+        store.claim(HOLDER, expected=Lease(0, None, 0.0), at=1.0),
     ):
         with pytest.raises(StoreClosed):
             await call

@@ -298,7 +298,7 @@ async def test_damaged_actor_is_reported_and_hides_no_other(store: SqliteStore, 
 
 async def test_quarantine_does_not_hide_damage(store: SqliteStore) -> None:
     """The checksum of a damaged snapshot stays wrong while the revision moves on."""
-    lease = await store.claim(HOLDER, expected=0, at=1.0)
+    lease = await store.claim(HOLDER, expected=await store.lease(), at=1.0)
     assert lease is not None
     key = await begin(store, "a")
     sql(store.path, "update actors set snapshot = x'00'")
@@ -401,7 +401,7 @@ async def test_lock_held_too_long_names_the_owner(path: str, monkeypatch: pytest
     monkeypatch.setattr(connection, "_TIMEOUT", 0.001)
     store = SqliteStore(path, busy_timeout=0.01)
     await store.open()
-    await store.claim(HOLDER, expected=0, at=1.0)
+    await store.claim(HOLDER, expected=await store.lease(), at=1.0)
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("begin immediate")
         with pytest.raises(StoreBusy, match="process 4711 on machine"):
@@ -458,7 +458,7 @@ async def test_corrupt_file_is_named(store: SqliteStore) -> None:
 async def test_cancelled_callers_leave_nothing_half_done(store: SqliteStore) -> None:
     """Of 500 calls cancelled at random moments, each is wholly done or not at all; no transaction is open."""
     chance = random.Random(7)
-    lease = await store.claim(HOLDER, expected=0, at=1.0)
+    lease = await store.claim(HOLDER, expected=await store.lease(), at=1.0)
     assert lease is not None
     keys = [await begin(store, f"old {number}") for number in range(100)]
     calls: list[Any] = [store.write(create(f"new {number}")) for number in range(200)]
@@ -551,7 +551,7 @@ async def test_only_the_owner_checkpoints(store: SqliteStore) -> None:
     await fill(store, "guest")
     small = Path(store.path).stat().st_size
     assert small < 100_000
-    await store.claim(HOLDER, expected=0, at=1.0)
+    await store.claim(HOLDER, expected=await store.lease(), at=1.0)
     await fill(store, "owner")
     assert Path(store.path).stat().st_size > 1_000_000
     assert store._checkpointer.failures == 0
@@ -559,10 +559,10 @@ async def test_only_the_owner_checkpoints(store: SqliteStore) -> None:
 
 async def test_former_owner_does_not_checkpoint(store: SqliteStore, path: str) -> None:
     """Who lost the lease without knowing leaves the log alone."""
-    await store.claim(HOLDER, expected=0, at=1.0)
+    await store.claim(HOLDER, expected=await store.lease(), at=1.0)
     other = SqliteStore(path)
     await other.open()
-    await other.claim(HOLDER, expected=1, at=1.0)
+    await other.claim(HOLDER, expected=await other.lease(), at=1.0)
     await fill(store, "a")
     assert Path(path).stat().st_size < 100_000
     await other.close()
@@ -585,7 +585,7 @@ async def test_log_that_a_reader_keeps_is_reported(
 ) -> None:
     """A reader that never ends makes the log grow; it is said once for each doubling."""
     monkeypatch.setattr(checkpoint, "_LARGE", 1024 * 1024)
-    await store.claim(HOLDER, expected=0, at=1.0)
+    await store.claim(HOLDER, expected=await store.lease(), at=1.0)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
         reader.execute("begin")
         reader.execute("select * from actors").fetchall()

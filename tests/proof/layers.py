@@ -1,0 +1,42 @@
+"""All layers of the proof: what each counts, how much of it a build tries, and what it needs of a machine."""
+
+from __future__ import annotations
+
+import sys
+
+from attrs import frozen
+
+from . import full_disk, iolog
+
+
+@frozen
+class Kind:
+    """One layer, as seen from outside."""
+
+    size: int  #: what a build tries
+    unit: str  #: the field of `Counts` in which the size is counted
+    simulated: bool = False  #: no file and no process is real: it runs anywhere
+
+
+LAYERS = {
+    "scenarios": Kind(4_000, "histories", simulated=True),
+    "power_loss": Kind(50_000, "images"),
+    "io_faults": Kind(2_000, "io_faults"),
+    "full_disk": Kind(10, "io_faults"),
+    "kills": Kind(700, "kills"),
+    "takeovers": Kind(100, "takeovers"),
+    "hostile": Kind(20_000, "hostile_rows"),
+}
+
+
+def why_not(layer: str) -> str | None:
+    """Why a layer cannot run on this machine; `None` where it can."""
+    if LAYERS[layer].simulated:
+        return None
+    if sys.platform != "linux":
+        return "needs Linux"
+    if not iolog.is_buildable():
+        return "needs a C compiler with its headers (on Debian: apt-get install gcc libc6-dev)"
+    if layer == "full_disk" and not full_disk.is_possible():
+        return "needs the right to mount a small file system (root)"
+    return None

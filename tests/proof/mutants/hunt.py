@@ -1,0 +1,67 @@
+"""Hunting mutants: each is planted in workers of the layer that must find it, and its cases are counted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from attrs import frozen
+
+from ..campaign import run
+from ..counts import Counts
+from .mutant import Mutant
+
+#: How much of each layer a mutant must survive, in the layer's unit.
+BUDGETS = {
+    "scenarios": 2_400,
+    "power_loss": 4_000,
+    "io_faults": 400,
+    "kills": 60,
+    "takeovers": 60,
+    "hostile": 5_000,
+}
+_PATIENCE = 240.0  #: seconds for one mutant: some run in circles
+_AT_ONCE = 2
+#: Cases that caught a mutant, after which its rate is known well enough.
+_SURE = 20
+
+
+@frozen
+class Found:
+    """What became of one mutant."""
+
+    mutant: Mutant
+    tried: int  #: cases
+    caught: int  #: of these
+    checks: tuple[str, ...]  #: that caught it, the most frequent first
+    seconds: float
+
+    def __str__(self) -> str:
+        if not self.caught:
+            return f"{self.mutant.name} SURVIVED {self.tried:,} cases of {self.mutant.layer}: {self.mutant.sentence}"
+        return f"{self.mutant.name}: caught by {self.mutant.layer}, {self.caught:,} of {self.tried:,}, {self.checks[0]}"
+
+
+def hunt(
+    mutants: Iterable[Mutant], seed: int, *, once: bool = False, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Found]:
+    """What becomes of each mutant; with `once`, each is let off when it has been caught."""
+    with ThreadPoolExecutor(_AT_ONCE) as hunters:
+        yield from hunters.map(lambda mutant: _hunted(mutant, seed, once, stop), mutants)
+
+
+def _hunted(mutant: Mutant, seed: int, once: bool, stop: Callable[[], bool]) -> Found:
+    began = time.monotonic()
+
+    wanted = 1 if once else _SURE
+
+    def enough(counts: Counts) -> bool:
+        return stop() or counts.caught >= wanted or time.monotonic() - began > _PATIENCE
+
+    budget = BUDGETS[mutant.layer]
+    counts = run(mutant.layer, budget, seed, mutant=mutant.name, workers=1, until=enough)
+    checks = Counter(violation.split(": ")[0] for violation in counts.violations)
+    names = tuple(name for name, _ in checks.most_common())
+    return Found(mutant, counts.cases, counts.caught, names, time.monotonic() - began)

@@ -1,0 +1,44 @@
+"""Faults between processes: who owns the file, and who may write."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from atone.actors import Ownership
+from atone.storage import Write
+from atone.storage.apply import Applier
+
+from .mutant import mutant
+
+Planted = AbstractContextManager[object]
+
+
+@mutant("takeovers")
+def epoch_ignored() -> Planted:
+    """An owner goes on writing after another has taken over."""
+
+    def sort(self: Applier, writes: Any, results: list[Any]) -> dict[type[Write[Any]], list[int]]:
+        places: dict[type[Write[Any]], list[int]] = {kind: [] for kind in self._changes.by_kind}
+        for place, write in enumerate(writes):
+            places[type(write)].append(place)
+        return {kind: chosen for kind, chosen in places.items() if chosen}
+
+    return patch.object(Applier, "_sorted", sort)
+
+
+@mutant("takeovers")
+def lease_stolen() -> Planted:
+    """A standby takes the lease from an owner that lives and renews it."""
+    return patch.object(Ownership, "_gone", lambda self, lease, holder: True)
+
+
+@mutant("kills")
+def left_with_the_lease() -> Planted:
+    """A host that leaves in good order keeps the lease, and the next one has to find out that it is gone."""
+
+    async def keep(self: Ownership, epoch: int) -> None:
+        return
+
+    return patch.object(Ownership, "release", keep)

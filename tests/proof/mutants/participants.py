@@ -1,0 +1,34 @@
+"""Faults on the other side: participants that do not do what `docs/guarantees.md` asks of them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from atone.testing import FakeService
+
+from .mutant import mutant
+
+Planted = AbstractContextManager[object]
+
+
+def _participants(**lacking: bool) -> Planted:
+    real = FakeService.__init__
+
+    def make(self: FakeService, **options: Any) -> None:
+        real(self, **{**options, **lacking})
+
+    return patch.object(FakeService, "__init__", make)
+
+
+@mutant("scenarios")
+def no_keys() -> Planted:
+    """A participant does again what it has done under the same key."""
+    return _participants(keys=False)
+
+
+@mutant("scenarios")
+def no_tombstones() -> Planted:
+    """A participant carries out a charge that comes after its refund."""
+    return _participants(tombstones=False)

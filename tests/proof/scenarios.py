@@ -1,0 +1,105 @@
+"""Every scenario of `stories.py` in a simulated world, once undisturbed, and once killed before each callback.
+
+Judged by the oracle of `atone.testing`, and by how each order must end.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from atone import Status
+from atone.sagas import Step
+from atone.sagas.progress import Work
+from atone.testing import SagaFailure, Simulation
+
+from .counts import Case, Counts
+from .small import EFFECTS, SERVICES
+from .stories import SCENARIOS, Scenario
+
+WORKERS = 2
+PER_CASE = 1
+
+#: Callbacks of one history; it takes some hundreds.
+_ENDLESS = 5_000
+#: How history names the tries of an action that used up its budget.
+_SPENT = {"IN_DOUBT", "REFUSED"}
+
+
+def prepare(seed: int, size: int, _folder: Path) -> Case:
+    """Choose histories: every callback of every scenario before any of them is run with another seed."""
+    histories: list[tuple[Scenario, int, int]] = []
+    luck = seed * 1_000
+    while len(histories) < size:
+        found = [(one, luck, crash) for one in SCENARIOS for crash in range(_callbacks(one, luck) + 1)]
+        histories += random.Random(luck).sample(found, len(found))
+        luck += 1
+
+    def case(index: int) -> Counts:
+        scenario, luck, crash = histories[index]
+        wrong = [f"{text} ({scenario.name}, seed {luck}, crash {crash})" for text in live(scenario, luck, crash)]
+        return Counts(histories=1, crash_points=int(crash > 0), violations=wrong)
+
+    return case
+
+
+def live(scenario: Scenario, seed: int, crash: int) -> list[str]:
+    """Run one history, killed before a callback (0: never); what is wrong with it."""
+    sim = Simulation(scenario.saga, provide=SERVICES, seed=seed, crashes=[crash] if crash else [])
+    try:
+        _drive(scenario, sim, random.Random(f"{seed}/{crash}"))
+        found = [f"{one.check}: {one.detail}" for one in sim.violations()]
+        return [*found, *_ends(scenario, sim, died=bool(crash)), *_budgets(scenario, sim)]
+    except SagaFailure as failure:
+        return [f"{one.check}: {one.detail}" for one in failure.violations]
+    except AssertionError as error:
+        return [str(error)]
+    finally:
+        sim.close()
+
+
+def _callbacks(scenario: Scenario, seed: int) -> int:
+    """How many callbacks an undisturbed run has."""
+    sim = Simulation(scenario.saga, provide=SERVICES, seed=seed)
+    try:
+        _drive(scenario, sim, random.Random(f"{seed}/0"))
+    except (SagaFailure, AssertionError):
+        pass  # a mutant: its cases will tell
+    finally:
+        steps = sim.steps
+        sim.close()
+    return steps
+
+
+def _drive(scenario: Scenario, sim: Simulation, chance: random.Random) -> None:
+    """Run a coroutine that waits for nothing but its simulation, which never really waits."""
+
+    def look() -> None:
+        assert sim.steps < _ENDLESS, f"L1 an end: {_ENDLESS} callbacks, and it goes on"
+
+    sim.world.fuse.look = look
+    for _ in scenario.play(sim, chance).__await__():
+        raise RuntimeError("a scenario waited for something outside its simulation")
+
+
+def _ends(scenario: Scenario, sim: Simulation, *, died: bool) -> Iterator[str]:
+    """There is one order, and it ended as it must."""
+    allowed = {scenario.end, *(scenario.also if died else ())}
+    ends = sim.ends()
+    if len(ends) != 1:
+        yield f"S11 once: one order was placed, and there are {len(ends)}"
+    elif scenario.end is not None and ends[0] not in allowed:
+        yield f"L1 an end: the order is {ends[0]}, and should be {' or '.join(map(str, allowed))}"
+    elif ends[0] == Status.COMPLETED and sim.effects("1") != EFFECTS[scenario.saga.name]:
+        yield f"S4 exactly once: the order is COMPLETED, and its effects are {sorted(sim.effects('1'))}"
+
+
+def _budgets(scenario: Scenario, sim: Simulation) -> Iterator[str]:
+    """No step is tried more often than its policy allows; being cut off uses nothing up."""
+    for trail in sim.evidence().trails.values():
+        for index, slot in enumerate(scenario.saga.slots):
+            if isinstance(slot, Step):
+                tries = sum(row.entry.event in _SPENT and row.entry.step == slot.name for row in trail.rows)
+                if tries > scenario.saga.retry(index, Work.ACTION).attempts:
+                    yield f"L1 bounded retries: {slot.name} was tried {tries} times"

@@ -1,0 +1,42 @@
+"""Mutants can be planted, are caught, and stand in docs/proof.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.proof.layers import LAYERS
+from tests.proof.mutants import MUTANTS, Mutant
+from tests.proof.mutants.hunt import BUDGETS, hunt
+from tests.proof.mutants.table import listed
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
+def test_a_mutant_can_be_planted_and_told_of(mutant: Mutant) -> None:
+    """What it replaces is there, a layer is there to find it, and one sentence says what it does."""
+    with mutant.plant():
+        pass
+    assert mutant.layer in LAYERS
+    assert mutant.layer in BUDGETS
+    assert mutant.sentence.endswith(".")
+    assert "\n" not in mutant.sentence
+
+
+def test_the_page_tells_of_every_mutant_that_is_planted_and_of_no_other() -> None:
+    """Docs and code say the same."""
+    assert listed() == [(one.name, one.sentence) for one in MUTANTS.values()]
+
+
+def test_a_mutant_is_caught_and_it_is_said_by_what() -> None:
+    """The order of compensations is somebody's business."""
+    (found,) = hunt([MUTANTS["undone_in_order"]], 1, once=True)
+    assert found.caught > 0
+    assert found.checks[0].startswith("S3")
+
+
+def test_a_mutant_that_is_not_hunted_is_said_to_survive() -> None:
+    """Nothing is claimed of what was not tried."""
+    (found,) = hunt([MUTANTS["undone_in_order"]], 1, stop=lambda: True)
+    assert found.caught == 0
+    assert "SURVIVED" in str(found)
