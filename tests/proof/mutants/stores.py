@@ -75,9 +75,9 @@ def history_apart() -> Planted:
     """The history of a transition is written in a commit of its own."""
     real = Changes._rows
 
-    def rows(self: Changes, statement: str, given: Sequence[tuple[Any, ...]]) -> int:
+    def rows(self: Changes, statement: str, given: list[Any]) -> int:
         changed = real(self, statement, given)
-        if statement == "advance":
+        if statement.startswith("advance"):
             self._connection.execute("commit")
             self._connection.execute("begin immediate")
         return changed

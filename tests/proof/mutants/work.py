@@ -59,13 +59,13 @@ def attempts_begin_anew() -> Planted:
     """The number of an attempt begins at 1 again when the order is read from disk."""
     real = snapshot.decode
 
-    def decode(*stored: Any) -> Progress:
-        progress = real(*stored)
+    def decode(*stored: Any) -> tuple[Progress, snapshot.Results]:
+        progress, results = real(*stored)
         progress.slots = [
             slot if slot.running else evolve(slot, sent=(0, *slot.sent[1:])) if slot.work is not None else slot
             for slot in progress.slots
         ]  # fmt: skip
-        return progress
+        return progress, results
 
     return patch.object(snapshot, "decode", decode)
 
