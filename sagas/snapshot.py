@@ -1,7 +1,8 @@
 """A progress as bytes, and back. Written at every transition, so it is compact and made by hand.
 
-A slot is a list in the order of the fields below; one that was never touched is `null`. Results come first. They are
-encoded already and are put in as they are; those over `INLINE` bytes are kept in a row of their own, written once.
+A slot is a list in the order of the fields below, as far as there is something to say; one that was never touched is
+`null`. What is empty in the rest is left out: these bytes are most of what goes to the disk. Results come first. They
+are encoded already and are put in as they are; those over `INLINE` bytes are kept in a row of their own, written once.
 """
 
 from __future__ import annotations
@@ -65,17 +66,17 @@ def pack(progress: Progress) -> bytes:
         "format": FORMAT,
         "slots": [_pack(slot) for slot in progress.slots],
         "cursor": progress.cursor,
-        "begun": progress.begun,
+        "begun": progress.begun or None,
         "reason": reason and (reason.kind, reason.text, reason.by, reason.slot),
         "park": park and (park.number, park.reason, park.step, park.error),
-        "parks": progress.parks,
-        "suspended": progress.suspended,
+        "parks": progress.parks or None,
+        "suspended": progress.suspended or None,
         "deadline": progress.deadline,
-        "deaths": progress.deaths,
-        "unpaid": progress.unpaid,
+        "deaths": progress.deaths or None,
+        "unpaid": progress.unpaid or None,
         "final": progress.final,
     }
-    return orjson.dumps(document)
+    return orjson.dumps({name: value for name, value in document.items() if value is not None})
 
 
 def decode(body: bytes, parts: Mapping[str, bytes]) -> tuple[Progress, Results]:
@@ -86,18 +87,18 @@ def decode(body: bytes, parts: Mapping[str, bytes]) -> tuple[Progress, Results]:
             found = document["format"]
             msg = f"the snapshot has format {found!r}, and this release reads {FORMAT}: install a newer one"
             raise Undecodable(msg)
-        reason, park, final = document["reason"], document["park"], document["final"]
+        reason, park, final = document.get("reason"), document.get("park"), document.get("final")
         progress = Progress(
             slots=[_unpack(packed) for packed in document["slots"]],
             cursor=document["cursor"],
-            begun=document["begun"],
+            begun=document.get("begun", False),
             reason=reason and Reason(CauseKind(reason[0]), *reason[1:]),
             park=park and Park(park[0], ParkReason(park[1]), *park[2:]),
-            parks=document["parks"],
-            suspended=document["suspended"],
-            deadline=document["deadline"],
-            deaths=document["deaths"],
-            unpaid=document["unpaid"],
+            parks=document.get("parks", 0),
+            suspended=document.get("suspended", False),
+            deadline=document.get("deadline"),
+            deaths=document.get("deaths", 0),
+            unpaid=document.get("unpaid", False),
             final=final and Status(final),
         )
         return progress, tuple([_result(str(index), one, parts) for index, one in enumerate(document["results"])])
@@ -110,16 +111,23 @@ def _pack(slot: Slot) -> list[Any] | None:
     if slot is UNTOUCHED or (slot.status is StepStatus.PENDING and slot.work is None and not slot.sent[0]):
         return None
     error, undo = slot.error, slot.undo_error
-    return [
-        slot.status, slot.doubt, slot.work, slot.running, slot.due, slot.lingers, slot.sent, slot.spent,
+    packed = [
+        slot.status, slot.sent, slot.spent, slot.doubt, slot.running, slot.work, slot.due, slot.lingers,
         error and (error.kind, error.text), undo and (undo.kind, undo.text), slot.kind,
     ]  # fmt: skip
+    while packed[-1] is None or packed[-1] is False:
+        packed.pop()
+    return packed
+
+
+#: What a slot ends with where nothing is said: the last fields of most slots are as empty as these.
+_USUAL: tuple[Any, ...] = (None, None, None, False, False, None, None, None, None, None, None)
 
 
 def _unpack(packed: list[Any] | None) -> Slot:
     if packed is None:
         return UNTOUCHED
-    status, doubt, work, running, due, lingers, sent, spent, error, undo, kind = packed
+    status, sent, spent, doubt, running, work, due, lingers, error, undo, kind = [*packed, *_USUAL[len(packed) :]]
     return Slot(
         StepStatus(status), doubt, None if work is None else Work(work), running, due, lingers,
         _counts(sent), _counts(spent),

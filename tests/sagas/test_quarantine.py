@@ -86,7 +86,7 @@ async def test_a_wrong_checksum_in_the_file_is_noticed(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
     connection = sqlite3.connect(path)
     (body,) = connection.execute("select snapshot from actors where id = 'bad'").fetchone()
-    body = body.replace(b'"parks":0', b'"parks":1')
+    body = body.replace(b'"cursor":', b'"parks":1,"cursor":')
     connection.execute("update actors set snapshot = ? where id = 'bad'", (body,))
     connection.commit()
     async with coordinator() as second:
