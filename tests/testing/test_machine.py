@@ -66,12 +66,12 @@ def test_a_sound_machine_runs_green() -> None:
 def test_every_inherited_rule_is_reached_and_does_something() -> None:
     """Sometimes: each fault happens, each answer is given, and orders end in every way."""
     Watched.seen.clear()
-    run(Watched, examples=300, steps=40)
+    run(Watched, examples=200, steps=40)
     for words in (
         "killed before callback", "the disk is full", "the disk has room", "a second one starts",
         "1 stands still for 15", "2 stands still", "stands still for 3 s",
         "the clock jumps by +", "the clock jumps by -", "starts again",
-        ": ACCEPTED", ": TOO_LATE", ": ALREADY_CANCELLING", ": ALREADY_FINISHED", ": DUPLICATE", ": NEVER_EXPECTED",
+        ": ACCEPTED", ": ALREADY_CANCELLING", ": ALREADY_FINISHED", ": DUPLICATE", ": NEVER_EXPECTED",
         "will be: lost", "will be: refused", "will be: late", "will be: hang", "will be: applied answer lost",
         "arrives late", "its key was undone", "fails, and is on disk", "fails, and is not on disk",
     ):  # fmt: skip
@@ -103,7 +103,7 @@ class Forgetful(SagaMachine):
 
 
 def test_a_planted_bug_is_found_and_shrunk() -> None:
-    """Money that stays away, in a few steps of a machine; the same ones every time, and the story says so."""
+    """Money that stays away, in four steps of a machine or less; the same ones every time, and the story says so."""
     stories: list[str] = []
     for _ in range(2):
         with pytest.raises(SagaFailure, match="S2 net zero") as caught:
@@ -152,7 +152,7 @@ def test_rules_and_invariants_of_the_users_own() -> None:
             used.update(self.sim.ends())
             shipped = {key for _, key in self[Carrier].ledger.standing}
             used.update(["looked"] * bool(shipped))
-            for order in map(str, range(1, self._orders + 1)):
+            for order in self.started:
                 effects = self.effects(order)
                 assert "ship" not in effects or "charge" in effects
 
@@ -175,7 +175,7 @@ def test_a_failed_assertion_of_ones_own_tells_the_story() -> None:
             assert not self[Carrier].ledger.standing, "shipped"
 
     with pytest.raises(AssertionError, match="shipped") as caught:
-        run(Own)
+        run(Own, steps=3)
     assert "ship ✔" in "\n".join(caught.value.__notes__)
 
 
