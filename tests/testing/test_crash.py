@@ -9,7 +9,7 @@ from attrs import define, field
 
 from atone import Retry, Saga, Status, StepContext, step
 from atone.testing import SagaFailure, Simulation, crash_everywhere
-from atone.testing.crash import History
+from atone.testing.disturbance import History
 from atone.testing.settings import settings
 from tests.testing.shop import (
     SERVICES,
