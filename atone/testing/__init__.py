@@ -8,9 +8,10 @@ from .audit import verify
 from .crash import Coverage, crash_everywhere
 from .durable import Durable
 from .evidence import Violation
+from .ledger import Effect
 from .outcomes import AnswerLost, Outcomes, outcomes
 from .rehearsal import rehearse
-from .services import Effect, FakeService, action
+from .services import FakeService, action
 from .simulation import Simulation
 from .spy import Flaw
 from .story import SagaFailure, Story

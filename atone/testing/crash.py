@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 from attrs import define, evolve, field, frozen
 
 from ..sagas import Saga
+from .disturbance import Disturbance, History
 from .outcomes import Fate
 from .rehearsal import rehearse
 from .services import FakeService
@@ -25,46 +26,8 @@ I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
 Provide = Sequence[object] | Mapping[Any, object]
 Scenario = Callable[[Simulation], Awaitable[None]]
 
-#: How many calls of an action are late: more than most policies try before the pivot.
-LATE_CALLS = 6
 #: Deaths in one history, at the most.
 DEEPEST = 2
-
-
-@frozen
-class Disturbance:
-    """What is wrong with the world in a history, apart from crashes."""
-
-    call: str = ""  #: the action, or its undo; empty where nothing is wrong
-    fate: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.call}={self.fate}" if self.call else ""
-
-    def prepare(self, sim: Simulation) -> None:
-        """Plan it."""
-        for service in sim.services.values():
-            if isinstance(service, FakeService) and self.call in service.calls():
-                once = service.calls()[self.call] or self.fate == Fate.REFUSED
-                service.plans[self.call] = [Fate(self.fate)] * (1 if once else LATE_CALLS)
-
-
-@frozen
-class History:
-    """One run: a disturbance, and the callbacks before which the process dies."""
-
-    disturbance: Disturbance = Disturbance()
-    crashes: tuple[int, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.disturbance}@{','.join(map(str, self.crashes))}"
-
-    @classmethod
-    def parse(cls, text: str) -> History:
-        """The history that `str` wrote."""
-        what, _, numbers = text.partition("@")
-        call, _, fate = what.partition("=")
-        return cls(Disturbance(call, fate), tuple(int(number) for number in numbers.split(",") if number))
 
 
 @define

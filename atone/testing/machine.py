@@ -56,7 +56,8 @@ class SagaMachine(RuleBasedStateMachine):
     names those that are left out: `without = {"disk_fills"}`. The checks are made after every step; in the end
     faults stop, every order must come to an end or have a reason to wait, and everything is judged once more.
 
-    Add rules and invariants of your business. `SagaMachine.orders` are the ids of orders that were started.
+    Add rules and invariants of your business. For rules there is the bundle `SagaMachine.orders`, for invariants the
+    list `self.started`: the ids of orders whose start was answered.
     """
 
     sagas: ClassVar[Sequence[Saga[Any]]] = ()
@@ -79,7 +80,7 @@ class SagaMachine(RuleBasedStateMachine):
         """Find what to draw; raises `TypeError` for inputs and messages that cannot be made from type hints."""
         super().__init_subclass__(**options)
         for name in cls.without:
-            if not callable(getattr(cls, name, None)):
+            if not hasattr(cls, name):
                 raise TypeError(f"{cls.__name__} is to be without {name!r}, and there is no such rule")
             setattr(cls, name, None)
         cls._draws = Draws.of(
@@ -95,6 +96,7 @@ class SagaMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.sim = Simulation(*self.sagas, provide=copy.deepcopy(self.services), store=self.store)
+        self.started: list[str] = []  #: the ids of orders whose start was answered
         self._requests: list[Request] = []
         self._orders = 0
         self._judged: object = None
@@ -105,7 +107,9 @@ class SagaMachine(RuleBasedStateMachine):
     def start(self, saga: Saga[I], input: I) -> str:
         """Start an order and return its id. Raises `StoreUnavailable` where nobody can tell whether it was started."""
         self._orders += 1
-        return self._run(self.sim.start(saga, input, id=str(self._orders)))
+        order = self._run(self.sim.start(saga, input, id=str(self._orders)))
+        self.started.append(order)
+        return order
 
     def send(self, order: str, message: object) -> SendAnswer | None:
         """Send a message; `None` where the disk is in trouble and nobody can tell."""
@@ -137,12 +141,18 @@ class SagaMachine(RuleBasedStateMachine):
 
     # ── what clients do ──
 
-    @initialize(seed=st.integers(0, 9999), plan=st.runner().flatmap(lambda machine: machine._draws.plans))
-    def chance(self, seed: int, plan: list[Mishap]) -> None:
-        """What is left to chance is drawn from one number, and the first calls of participants have their fates."""
+    @initialize(
+        target=orders,
+        start=st.runner().flatmap(lambda machine: machine._draws.starts),
+        plan=st.runner().flatmap(lambda machine: machine._draws.plans),
+        seed=st.integers(0, 9999),
+    )
+    def first_order(self, start: Start, plan: list[Mishap], seed: int) -> str | MultipleResults[str]:
+        """Every history begins with an order, fates for the first calls of participants, and a seed for the rest."""
         self.sim.reseed(seed)
         for mishap in plan:
             self._plan(mishap)
+        return self.start_order(start)
 
     @rule(target=orders, start=st.runner().flatmap(lambda machine: machine._draws.starts))
     def start_order(self, start: Start) -> str | MultipleResults[str]:

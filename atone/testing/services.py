@@ -12,35 +12,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from ..sagas import PermanentError
+from .ledger import Effect, Ledger
 from .outcomes import AnswerLost, Fate, Outcomes
 from .world import World, never
-
-
-@frozen
-class Effect:
-    """One line of a ledger."""
-
-    at: float  #: seconds since the simulation began
-    service: str
-    action: str
-    key: str  #: of the action, also where it is undone
-    undone: bool = False  #: whether this line takes the effect back
-    known: bool = True  #: of an undo: whether there was anything to take back
-
-
-@define(eq=False)
-class Ledger:
-    """What one service did. An effect *stands* from when it is applied until it is undone."""
-
-    lines: list[Effect] = field(factory=list)
-    standing: dict[tuple[str, str], int] = field(factory=dict)  #: how often, by action and key
-    answers: dict[tuple[str, str], object] = field(factory=dict)  #: first answers, by action and key
-    closed: set[tuple[str, str]] = field(factory=set)  #: keys that were undone, for ever
-    calls: list[tuple[str, str]] = field(factory=list)  #: every request that arrived: what was called, under which key
-    sent: list[tuple[str, str]] = field(factory=list)  #: every request that left, whatever became of it
 
 
 @define(eq=False)

@@ -36,6 +36,10 @@ def steps_of(failure: BaseException) -> list[str]:
     return [line for line in lines if "state." in line and not line.startswith(always)]
 
 
+#: What the bugs below do not need.
+QUIET = ("process_dies", "process_stalls", "second_process_stands_by", "commits_fail", "disk_fills", "clock_jumps")
+
+
 class Shop(SagaMachine):
     sagas = (shop, patient)
     services = SERVICES
@@ -66,12 +70,12 @@ def test_a_sound_machine_runs_green() -> None:
 def test_every_inherited_rule_is_reached_and_does_something() -> None:
     """Sometimes: each fault happens, each answer is given, and orders end in every way."""
     Watched.seen.clear()
-    run(Watched, examples=300, steps=40)
+    run(Watched, examples=200, steps=40)
     for words in (
         "killed before callback", "the disk is full", "the disk has room", "a second one starts",
         "1 stands still for 15", "2 stands still", "stands still for 3 s",
         "the clock jumps by +", "the clock jumps by -", "starts again",
-        ": ACCEPTED", ": TOO_LATE", ": ALREADY_CANCELLING", ": ALREADY_FINISHED", ": DUPLICATE", ": NEVER_EXPECTED",
+        ": ACCEPTED", ": ALREADY_CANCELLING", ": ALREADY_FINISHED", ": DUPLICATE", ": NEVER_EXPECTED",
         "will be: lost", "will be: refused", "will be: late", "will be: hang", "will be: applied answer lost",
         "arrives late", "its key was undone", "fails, and is on disk", "fails, and is not on disk",
     ):  # fmt: skip
@@ -99,11 +103,11 @@ async def repay(pay: str | None, payments: Payments, ctx: StepContext) -> None:
 class Forgetful(SagaMachine):
     sagas = (Saga("forgetful", input=Order, steps=[pay, ship]),)
     services = (Payments, Carrier)
-    without = ("process_dies", "process_stalls", "commits_fail")
+    without = QUIET
 
 
 def test_a_planted_bug_is_found_and_shrunk() -> None:
-    """Money that stays away, in a few steps of a machine; the same ones every time, and the story says so."""
+    """Money that stays away, in four steps of a machine or less; the same ones every time, and the story says so."""
     stories: list[str] = []
     for _ in range(2):
         with pytest.raises(SagaFailure, match="S2 net zero") as caught:
@@ -121,7 +125,7 @@ def test_a_participant_that_knows_no_keys_is_found() -> None:
         sagas = (shop,)
         services = (Stock, Payments(keys=False), Carrier)
         faults = outcomes(applied_answer_lost=1)
-        without = ("process_dies", "process_stalls", "commits_fail")
+        without = QUIET
 
     with pytest.raises(SagaFailure, match="S4 exactly once"):
         run(Careless, steps=8)
@@ -152,7 +156,7 @@ def test_rules_and_invariants_of_the_users_own() -> None:
             used.update(self.sim.ends())
             shipped = {key for _, key in self[Carrier].ledger.standing}
             used.update(["looked"] * bool(shipped))
-            for order in map(str, range(1, self._orders + 1)):
+            for order in self.started:
                 effects = self.effects(order)
                 assert "ship" not in effects or "charge" in effects
 
@@ -175,7 +179,7 @@ def test_a_failed_assertion_of_ones_own_tells_the_story() -> None:
             assert not self[Carrier].ledger.standing, "shipped"
 
     with pytest.raises(AssertionError, match="shipped") as caught:
-        run(Own)
+        run(Own, steps=3)
     assert "ship ✔" in "\n".join(caught.value.__notes__)
 
 

@@ -10,8 +10,8 @@ from atone.sagas.context import idempotency_key
 from atone.storage import Definition, Entry, HistoryRow, Lane, Lease, Message, Phase, Record, Snapshot
 from atone.testing import Violation
 from atone.testing.evidence import Evidence, Promise
+from atone.testing.ledger import Effect
 from atone.testing.oracle import CHECKS, judge
-from atone.testing.services import Effect
 from tests.testing.shop import Payments, Stock, shop
 
 RUNNING, BACK = Status.RUNNING, Status.COMPENSATING

@@ -1,0 +1,36 @@
+"""What must hold of answers that clients were given; each check yields the order and what it found instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .evidence import Evidence
+
+
+def lost(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
+    """Answers that the disk does not bear out."""
+    for promise in evidence.promises:
+        trail = evidence.trails.get(promise.order)
+        if trail is None:
+            if promise.what == "start" or promise.answer in {"ACCEPTED", "TOO_LATE"}:
+                yield promise.order, f"{promise.what} was answered {promise.answer}, and the order is not on disk"
+        elif promise.what == "send" and promise.answer == "ACCEPTED" and not trail.final:
+            waiting = any(message.id == promise.id for message in trail.record.messages)
+            if not waiting and not trail.events("RECEIVED", "DEAD_LETTER"):
+                yield promise.order, f"message {promise.id} was accepted, and is neither waiting nor received"
+
+
+def untrue(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
+    """Cancels that were answered one thing and got another."""
+    first: dict[tuple[str, str], str] = {}
+    for promise in evidence.promises:
+        trail = evidence.trails.get(promise.order)
+        if promise.what != "cancel" or trail is None:
+            continue
+        if first.setdefault((promise.order, promise.id), promise.answer) != promise.answer:
+            yield promise.order, f"the repeat of {promise.id} was answered {promise.answer}"
+        if promise.answer == "ACCEPTED" and not trail.accepted("CANCEL"):
+            yield promise.order, "cancel was answered ACCEPTED, and history does not say so"
+        pivot = trail.pivot
+        if promise.answer == "TOO_LATE" and pivot is not None and not trail.sent(pivot, "action"):
+            yield promise.order, f"cancel was answered TOO_LATE, and {pivot} was never begun"
