@@ -282,6 +282,8 @@ class Supervisor(Generic[S]):
             return
         if not actor.stopped:
             actor.deliver(messages)
+        elif messages:  # it was let go meanwhile, and nobody will notice these messages again
+            self.look_at(actor.key)
 
     def _fall_sick(self, why: str) -> None:
         """Trust nothing that is in memory until recovery has seen the disk again."""

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from atone import StoreUnavailable
 from atone.actors import Intensity, Limits
-from atone.storage import Create, Definition, Phase, Snapshot
+from atone.storage import Create, Definition, Message, Phase, Snapshot
 from tests.actors.counter import KIND, Count, Crash, Shop, Show
 from tests.manual_runtime import settle
 
@@ -52,6 +52,29 @@ async def test_strangers_do_not_starve_new_actors_behind_them() -> None:
         newcomer(shop, "ours")
         await shop.clock.advance(1.5)
         assert shop.events("ours") == ["BEGUN", "SHOWN"]
+
+
+async def test_a_message_that_is_read_while_its_actor_is_let_go_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was noticed once, and nobody will notice it again."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        key = await shop.begin("a")
+        read, gate = shop.store.messages, asyncio.Event()
+
+        async def slowly(key: int) -> tuple[Message, ...]:
+            found = await read(key)
+            await gate.wait()
+            return found
+
+        monkeypatch.setattr(shop.store, "messages", slowly)
+        await shop.send("a", "add", b"1", tell=False)
+        await shop.clock.advance(1)
+        shop.wall.end(key, Show(0))
+        await settle()
+        assert key not in shop.supervisor.actors
+        gate.set()
+        await shop.clock.advance(2)
+        assert shop.state("a").total == 1
 
 
 async def test_a_message_that_comes_while_a_creation_is_in_flight_is_not_swallowed() -> None:

@@ -81,7 +81,7 @@ class Disk:
         for name, operations in self.pending.items():
             for number, operation in operations.items():
                 if number in parts and name in files:
-                    _arrive(files[name], operation, parts[number], random.Random(number))
+                    _arrive(files[name], operation, parts[number])
         return files
 
     def _draw(self, chance: random.Random) -> Arrived:
@@ -116,10 +116,10 @@ def _part(operation: Operation, chance: random.Random, luck: float) -> Part | No
 _TORN_ALONE = 0.3
 
 
-def _arrive(content: bytearray, operation: Operation, part: Part, chance: random.Random) -> None:
+def _arrive(content: bytearray, operation: Operation, part: Part) -> None:
     if part == _GARBAGE:
         missing = operation.offset + len(operation.data) - len(content)
-        content.extend(chance.randbytes(max(missing, 0)))
+        content.extend(random.Random(missing).randbytes(max(missing, 0)))
     elif part == _ALL:
         _apply(content, operation)
     else:

@@ -174,6 +174,6 @@ def behind_failed_sync(log: Path, before: Files, earlier: list[str]) -> list[str
             else:
                 disk.follow(operation)
         with lives.workplace() as folder:
-            power_loss.lay_out(disk.image(next(disk.outages(chance))), lines, folder)
+            power_loss.lay_out(disk.image(next(disk.outages(chance))), folder)
             wrong += power_loss.examine(folder, lines, Look.FILE)
     return [f"{text}, power lost behind the sync that failed" for text in wrong]

@@ -116,7 +116,7 @@ async def ship(order: Order, carrier: Carrier, ctx: StepContext) -> str:
 
 
 #: Seconds that a person has: few enough that a host keeps the order in memory, with a timer of its own.
-SOON = 4
+SOON = 2.6
 
 
 def _approval(name: str) -> Any:

@@ -55,6 +55,8 @@ def _fated(saga: Saga[Any], end: Status, *also: Status, **fates: str) -> None:
 
 _DONE, _UNDONE, _PARKED = Status.COMPLETED, Status.COMPENSATED, Status.PARKED
 
+_MANY = "lost lost lost lost lost lost"
+
 _fated(straight, _DONE)
 _fated(straight, _UNDONE, _DONE, charge="refused")
 _fated(grouped, _UNDONE, _DONE, charge="refused")
@@ -62,7 +64,9 @@ _fated(straight, _DONE, charge="applied_answer_lost", reserve="lost")
 _fated(straight, _UNDONE, _DONE, charge="late refused")
 _fated(straight, _UNDONE, _DONE, charge="late late")
 _fated(straight, _UNDONE, _DONE, charge="hang hang")
-_fated(straight, _UNDONE, charge=" ".join(["lost"] * 6))
+_fated(straight, _UNDONE, reserve=_MANY)
+_fated(straight, _UNDONE, charge=_MANY)
+_fated(straight, _PARKED, ship=_MANY)
 _fated(straight, _PARKED, _DONE, ship="late late")
 _fated(straight, _PARKED, _UNDONE, _DONE, ship="refused", refund="lost lost")
 _fated(asking, _UNDONE, _DONE, charge="late late")
@@ -83,7 +87,7 @@ async def approved(sim: Simulation, chance: Random) -> None:
 async def approved_elsewhere(sim: Simulation, chance: Random) -> None:
     """Somebody says yes in time, to another process: the host has not seen it when the time is over."""
     await sim.start(waiting, Order())
-    await sim.advance(SOON - chance.uniform(0, 0.2))  # a host looks for such messages every 2 seconds
+    await sim.advance(SOON - chance.uniform(0.05, 0.45))  # a host looks for such messages at whole seconds: not now
     sim.observer().ask(lambda other: other.order("1").send(Approve(), id="yes"))
     await sim.settle()
 

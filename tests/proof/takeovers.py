@@ -32,7 +32,7 @@ PER_CASE = 1
 
 _TTL = 0.5  #: seconds
 _BLINK = 0.01  #: seconds by which wall clock and monotonic clock may differ
-_LONGEST = 0.15  #: seconds that the orders of one process take
+_LONGEST = 0.08  #: seconds that the orders of one process take
 _TRIES = 5
 _BLOCKED = 4.0  #: seconds: an owner that was stopped inside a transaction keeps everybody out of the file
 

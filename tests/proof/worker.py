@@ -15,6 +15,7 @@ import time
 import traceback
 from contextlib import nullcontext
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import cast
 
@@ -31,13 +32,14 @@ _MOST = 5  #: violations of one case that are told
 def work(name: str, size: int, seed: int, first: int, step: int) -> None:
     """Do every case from `first` on, `step` apart."""
     layer = cast("Layer", import_module(f".{name}", __package__))
-    if not LAYERS[name].simulated:
-        with lives.workplace() as folder:
-            days.two_days(folder)  # so that a fork inherits all that is only made when it is first used
+    cases = math.ceil(size / layer.PER_CASE)
     with lives.workplace() as folder:
-        cases = math.ceil(size / layer.PER_CASE)
-        case = layer.prepare(seed, cases, folder)
-        gc.freeze()  # what is inherited need not be copied
+        try:
+            case = _prepared(layer, seed, cases, folder, real=not LAYERS[name].simulated)
+        except Exception as error:
+            violation = f"L1 an end: the workload does not come to its end by itself, {error!r:.300}"
+            print(Counts(cases=1, caught=1, violations=[violation]).to_json(), flush=True)
+            return
         counts, said = Counts(), time.monotonic()
         for index in range(first, cases, step):
             if _LEAVING:
@@ -48,6 +50,15 @@ def work(name: str, size: int, seed: int, first: int, step: int) -> None:
                 print(counts.to_json(), flush=True)
                 counts, said = Counts(), time.monotonic()
         print(counts.to_json(), flush=True)
+
+
+def _prepared(layer: Layer, seed: int, cases: int, folder: Path, *, real: bool) -> Case:
+    if real:
+        with lives.workplace() as rehearsal:
+            days.two_days(rehearsal)  # so that a fork inherits all that is only made when it is first used
+    case = layer.prepare(seed, cases, folder)
+    gc.freeze()  # what is inherited need not be copied
+    return case
 
 
 def _tried(case: Case, index: int, again: str) -> Counts:

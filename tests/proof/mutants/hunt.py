@@ -64,4 +64,5 @@ def _hunted(mutant: Mutant, seed: int, once: bool, stop: Callable[[], bool]) -> 
     counts = run(mutant.layer, budget, seed, mutant=mutant.name, workers=1, until=enough)
     checks = Counter(violation.split(": ")[0] for violation in counts.violations)
     names = tuple(name for name, _ in checks.most_common())
-    return Found(mutant, counts.cases, counts.caught, names, time.monotonic() - began)
+    caught = counts.caught or min(len(counts.violations), 1)  # some do not even let the layer begin
+    return Found(mutant, max(counts.cases, caught), caught, names, time.monotonic() - began)
