@@ -19,6 +19,8 @@ class Counts:
     kills: int = 0
     takeovers: int = 0  #: of a stopped owner, which came back
     hostile_rows: int = 0
+    histories: int = 0  #: simulated lives of orders, from their start to an end, or to a wait with a reason
+    crash_points: int = 0  #: different moments at which a simulated process was killed
     violations: list[str] = field(factory=list)
 
     def __iadd__(self, other: Counts) -> Self:
@@ -29,7 +31,7 @@ class Counts:
     @property
     def done(self) -> int:
         """All that was tried."""
-        return self.images + self.io_faults + self.kills + self.takeovers + self.hostile_rows
+        return self.images + self.io_faults + self.kills + self.takeovers + self.hostile_rows + self.histories
 
     def to_json(self) -> str:
         """One line."""
