@@ -16,7 +16,7 @@ from typing import Protocol
 
 from attrs import define
 
-from ..storage import Done, Fenced, Holder, Lease, Renew, Store, StoreError
+from ..storage import Done, Fenced, Holder, Lease, Renew, Store, StoreBusy, StoreError
 from .runtime import Runtime
 
 logger = logging.getLogger("atone")
@@ -85,7 +85,10 @@ class Ownership:
             try:
                 found = await self.attempt()
             except StoreError as error:
-                logger.warning("the lease could not be read, and will be: %s", error)
+                logger.warning("the lease could not be taken, and the store is opened again: %s", error)
+                if not isinstance(error, StoreBusy):
+                    with suppress(StoreError):
+                        await self.store.recover()
             else:
                 if isinstance(found, Lease):
                     return found

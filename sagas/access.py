@@ -69,6 +69,7 @@ class Access:
     supervisor: Supervisor[OrderState] | None = None  #: while this process hosts
     is_open: bool = False
     failure: BaseException | None = None
+    sick: bool = False  #: a write or a read failed while this process did not host: nobody else opens the store again
 
     def check(self) -> None:
         """Raise `CoordinatorFailed` or `CoordinatorClosed` where nothing can be asked any more."""
@@ -167,6 +168,7 @@ class Access:
         self.store.submit(accept, done)
         result = await answer
         if isinstance(result, StoreError):
+            self.sick = True
             raise result.with_traceback(None)  # one error may answer many writes
         if isinstance(result, Full):
             raise MailboxFull(order_id, result.limit)
@@ -234,11 +236,14 @@ class Access:
         while True:
             await self.runtime.sleep(poll)
             try:
+                if self.sick:
+                    await self.store.recover()
+                    self.sick = False
                 last = await self._follow(last)
             except StoreError as error:
                 logger.warning("the store cannot be followed, and will be reopened: %s", error)
+                self.sick = True
                 await self.runtime.sleep(REOPEN)
-                await self._reopen()
 
     async def _follow(self, last: int | None) -> int | None:
         if not self.feed.subscribers:
@@ -251,12 +256,6 @@ class Access:
             for order_id in {order_id for _, order_id in news}:
                 self.feed.publish(order_id)
         return last
-
-    async def _reopen(self) -> None:
-        try:
-            await self.store.recover()
-        except StoreError as error:
-            logger.warning("the store is still in trouble: %s", error)
 
 
 _ANSWERS = frozenset([*CancelAnswer, *VerbAnswer])

@@ -30,6 +30,7 @@ from ..storage import (
     Query,
     Snapshot,
     Store,
+    StoreError,
     is_gone,
 )
 from .access import Access, check_id
@@ -219,7 +220,11 @@ class Coordinator:
         now = access.runtime.now()
         entry = Entry(now, "ACCEPTED", "", Status.RUNNING)
         create = Create(id, saga.definition, body, now, Snapshot(Status.RUNNING, Phase.ACTIVE, b""), (entry,))
-        created = await access.store.write(create)
+        try:
+            created = await access.store.write(create)
+        except StoreError:
+            access.sick = True
+            raise
         assert not isinstance(created, Fenced), "an order at revision 0 needs no epoch"
         return created
 

@@ -1,0 +1,70 @@
+"""A process that does not host meets a sick disk: it must become well by itself, as a host does."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atone import Coordinator, SendAnswer, SqliteStore, Status, StoreUnavailable, receive
+from atone.storage import Write
+from atone.storage.errors import DiskFull
+from tests.sagas.harness import Life
+from tests.sagas.world import Approve, World, effect, line_of, shop
+
+pytestmark = pytest.mark.anyio
+
+
+class FullOnce(SqliteStore):
+    """A disk that is full for one commit."""
+
+    full = False
+
+    async def _commit(self, writes: list[Write[Any]]) -> list[Any]:
+        if self.full:
+            self.full = False
+            raise DiskFull(self.path, "no space left")
+        return await super()._commit(writes)
+
+
+async def test_a_standby_takes_over_although_its_store_was_sick() -> None:
+    """Its commit failed while another hosted; when that one leaves, there is a host again."""
+    async with Life([shop()], World()) as first, first.beside() as standby:
+        standby.store.fail_at = (standby.store.writes + 1, "before")
+        with pytest.raises(StoreUnavailable):
+            await standby.start("1")
+        await first.leave()
+        await standby.clock.advance(30)
+        assert standby.coordinator.hosting
+        await standby.start("1")
+        assert (await standby.outcome("1")).status is Status.COMPLETED
+
+
+async def test_who_never_hosts_can_send_again_when_the_disk_has_room() -> None:
+    """One failed commit must not make every later one fail."""
+    saga = line_of(effect("reserve"), receive(Approve), effect("charge"))
+    async with Life([saga], World()) as host, host.beside(host=False) as script:
+        handle = await host.start("1")
+        script.store.fail_at = (script.store.writes + 1, "before")
+        with pytest.raises(StoreUnavailable):
+            await script.coordinator.order("1").send(Approve(), id="x")
+        await script.clock.advance(5)
+        assert await script.coordinator.order("1").send(Approve(), id="x") is SendAnswer.ACCEPTED
+        await host.clock.advance(5)
+        assert (await handle.status()).status is Status.COMPLETED
+
+
+async def test_a_claim_that_met_a_full_disk_is_tried_again(tmp_path: Path) -> None:
+    """On a real file: the writer refuses everything until the store is opened again, and somebody must do so."""
+    store = FullOnce(tmp_path / "orders.db")
+    first = Coordinator(SqliteStore(tmp_path / "orders.db"), sagas=[])
+    second = Coordinator(store, sagas=[])
+    async with first:
+        await second.__aenter__()
+        store.full = True
+    try:
+        async with asyncio.timeout(10):
+            while not second.hosting:
+                await asyncio.sleep(0.05)
+    finally:
+        await second.__aexit__(None, None, None)
