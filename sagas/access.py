@@ -162,6 +162,8 @@ class Access:
             # Here and not behind the `await`: a cancelled caller loses only the answer.
             if isinstance(result, Accepted) and self.supervisor is not None:
                 self.supervisor.deliver(result.key, Message(result.seq, message_id, lane, kind, body, now))
+            elif isinstance(result, Duplicate) and result.answer is None and self.supervisor is not None:
+                self.supervisor.look_at(result.key)  # it waits: the order may have been set aside since it was sent
             if not answer.done():
                 answer.set_result(result)
 

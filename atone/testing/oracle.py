@@ -197,7 +197,7 @@ def _no_way_out(trail: Trail) -> Iterator[str]:
         return
     if now.phase is Phase.ACTIVE or now.wake_at is not None:
         return
-    if trail.status == Status.PARKED and (record.quarantine or trail.events("PARKED")):
+    if trail.status == Status.PARKED and (record.quarantine or trail.events("PARKED", "QUARANTINED")):
         return
     if trail.status not in {Status.WAITING, Status.SUSPENDED}:
         yield f"it is {trail.status}, idle, without a timer and without a reason"
@@ -250,6 +250,8 @@ def _undone_in_order(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
         place = evidence.trails[order].place(step) if order is not None else None
         if order is None or place is None:
             continue
+        if evidence.trails[order].resolved(step, -1):
+            continue  # a person went on without it, and its request may still have arrived
         if order in last and place > last[order][0]:
             yield order, f"{step} was undone after {last[order][1]}, which stands before it"
         last[order] = (place, step)

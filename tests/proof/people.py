@@ -161,7 +161,7 @@ class Operator:
             service.carry_out(service.undo, key, (), {})
             return None
         if read_only:
-            return service.carry_out(service.look, key, (), {})
+            return service.ledger.answers.setdefault(("look by hand", key), "seen")
         if park.reason is ParkReason.IN_DOUBT and not service.ledger.standing.get(("do", key), 0):
             service.ledger.closed.add(("do", key))
             return DID_NOT_HAPPEN

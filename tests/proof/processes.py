@@ -7,6 +7,7 @@ process dies by having none of its callbacks run any more; what is outside, the 
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
@@ -88,10 +89,12 @@ class Process:
 
     def _close(self) -> None:
         asyncio._set_running_loop(None)
-        for task in sorted((task for task in self.tasks if not task.done()), key=hash):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            with suppress(BaseException):
-                self.context.copy().run(cast("Any", task.get_coro()).close)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that had not begun
+            for task in sorted((task for task in self.tasks if not task.done()), key=hash):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                with suppress(BaseException):
+                    self.context.copy().run(cast("Any", task.get_coro()).close)
         asyncio._set_running_loop(self.loop)
         for task in self.tasks:
             asyncio._unregister_task(task)
@@ -128,9 +131,9 @@ PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
 def _pass_on(answer: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:
-    if answer.done():
-        return
-    if task.cancelled():
+    if answer.done():  # whoever asked has gone away
+        _ = task.cancelled() or task.exception()
+    elif task.cancelled():
         answer.set_exception(Died())
     elif (error := task.exception()) is not None:
         answer.set_exception(error)
