@@ -141,6 +141,13 @@ def _pass_on(answer: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:
         answer.set_result(task.result())
 
 
+class _SharedTask(_Task):
+    """Its place in a set does not depend on its loop either, so that a run is the same in any process."""
+
+    def __hash__(self) -> int:
+        return self._number & 0xFFF
+
+
 class SharedLoop(SimLoop):
     """The event loop of all processes and of what is outside."""
 
@@ -155,7 +162,7 @@ class SharedLoop(SimLoop):
         self.set_task_factory(cast("Any", self._make))
 
     def _make(self, _loop: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None) -> asyncio.Task[Any]:
-        task = _Task(coro, loop=self, **({} if context is None else {"context": context}))
+        task = _SharedTask(coro, loop=self, **({} if context is None else {"context": context}))
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
             process.tasks.add(task)

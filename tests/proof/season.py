@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from random import Random
 from typing import Any, Literal, TypeVar
+from unittest.mock import patch
 
+from anyio._backends._asyncio import CancelScope
 from attrs import define, field
 
 from atone import Coordinator, CoordinatorClosed, Saga, StoreError
@@ -57,6 +59,7 @@ class Season:
     services: list[Keeper | Forgetful] = field(factory=lambda: [Keeper(), Forgetful()])
 
     def __attrs_post_init__(self) -> None:
+        self._order.start()
         chance = self.chance = Random(self.seed)
         weather = self.weather = Weather.draw(chance)
         self.programs = [Draw(chance, self.confusion).program(version) for version in (1, 2)[: 1 + weather.deploys]]
@@ -75,6 +78,8 @@ class Season:
             service.world, service.outcomes, service.peers = self.world, weather.outcomes, list(self.services)
 
     medium: MemoryMedium | FileMedium = field(init=False)
+    #: anyio cancels scopes in the order in which they lie in a set: it must not be that of their addresses.
+    _order: Any = field(factory=lambda: patch.object(CancelScope, "__hash__", lambda _scope: 0))
 
     @property
     def sagas(self) -> list[Saga[Any]]:
@@ -89,6 +94,7 @@ class Season:
         self.observer.close()
         self.loop.abandon()
         self.medium.close()
+        self._order.stop()
 
     # ── processes ──
 
