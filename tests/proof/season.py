@@ -12,7 +12,7 @@ from unittest.mock import patch
 from anyio._backends._asyncio import CancelScope
 from attrs import define, field
 
-from atone import Coordinator, CoordinatorClosed, Saga, StoreError
+from atone import Coordinator, CoordinatorClosed, OrderError, Saga, StoreError
 from atone.actors import Limits
 from atone.storage import Holder, Phase, Query, Record
 from atone.testing.evidence import Evidence, Promise, Violation
@@ -128,10 +128,11 @@ class Season:
             await process.call(coordinator.__aenter__())
         except (Died, StoreError):
             self.happened["process: died in its start"] += 1
-            if not process.dead:
+        else:
+            process.coordinator = coordinator
+        finally:
+            if not hasattr(process, "coordinator") and not process.dead:
                 process.die()
-            return
-        process.coordinator = coordinator
 
     def _doom(self, process: Process) -> None:
         """Say when it dies."""
@@ -157,10 +158,12 @@ class Season:
         """End a process in good order."""
         try:
             await process.call(process.coordinator.__aexit__(None, None, None))
+            self.happened["process: left"] += 1
         except (Died, StoreError):
             return
-        self.happened["process: left"] += 1
-        process.die()
+        finally:
+            if not process.dead:
+                process.die()
 
     async def ask(self, question: Callable[[Coordinator], Coroutine[Any, Any, T]]) -> T:
         """Have any process do something; a client repeats what was cut off, or met trouble, with the same ids."""
@@ -170,6 +173,10 @@ class Season:
                 process = self.chance.choice(processes)
                 try:
                     return await self._patiently(process.call(question(process.coordinator)))
+                except OrderError as error:
+                    if type(error) is not OrderError:  # only of a process that lacks the saga: another one knows it
+                        raise
+                    self.happened["client: no such saga here"] += 1
                 except (Died, StoreError, CoordinatorClosed, TimeoutError) as error:
                     self.happened[f"client: {type(error).__name__}"] += 1
             await asyncio.sleep(self.chance.uniform(0.05, 0.5))

@@ -82,9 +82,10 @@ async def _story(season: Season) -> None:
     operator = asyncio.create_task(Operator(season).work())
     await asyncio.wait(people, timeout=30)
     await asyncio.sleep(chance.choice((0.0, 1.0, 5.0)))
-    await _calm_down(season)
     for task in machine:
         task.cancel()
+    await asyncio.wait(machine)
+    await _calm_down(season)
     await asyncio.gather(*people, operator)
     for process in season.processes:
         if process.stopped:
