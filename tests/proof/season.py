@@ -152,7 +152,11 @@ class Season:
 
     def open(self) -> list[Process]:
         """The processes that can be asked."""
-        return [one for one in self.processes[-8:] if hasattr(one, "coordinator") and not one.dead]
+        return [one for one in self.living() if hasattr(one, "coordinator")]
+
+    def living(self) -> list[Process]:
+        """The processes that are not dead, whether or not they have started yet."""
+        return [one for one in self.processes if not one.dead]
 
     async def leave(self, process: Process) -> None:
         """End a process in good order."""

@@ -147,7 +147,7 @@ def _machine(season: Season) -> list:
         """Processes are started again when they are dead."""
         dying = 14 if weather.streak else 0
         while not season.calm:
-            if len([one for one in season.processes[-8:] if not one.dead]) < weather.processes:
+            if len(season.living()) < weather.processes:
                 await season.boot(_known(season))
                 if dying and season.open():
                     dying -= 1
