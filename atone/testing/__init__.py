@@ -1,5 +1,9 @@
 """Simulate sagas, kill their process everywhere, and audit what is on disk. Installed by `atone[testing]`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .audit import verify
 from .crash import Coverage, crash_everywhere
 from .durable import Durable
@@ -11,6 +15,9 @@ from .simulation import Simulation
 from .spy import Flaw
 from .story import SagaFailure, Story
 
+if TYPE_CHECKING:
+    from .machine import SagaMachine
+
 __all__ = [
     "AnswerLost",
     "Coverage",
@@ -20,6 +27,7 @@ __all__ = [
     "Flaw",
     "Outcomes",
     "SagaFailure",
+    "SagaMachine",
     "Simulation",
     "Story",
     "Violation",
@@ -29,3 +37,17 @@ __all__ = [
     "rehearse",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> type[SagaMachine]:
+    """`SagaMachine` is loaded when it is asked for: the rest of the kit needs no Hypothesis."""
+    if name != "SagaMachine":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from .machine import SagaMachine  # noqa: PLC0415  # see above
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        msg = "SagaMachine needs Hypothesis, which is not installed: pip install 'atone[testing]'"
+        raise ModuleNotFoundError(msg, name="hypothesis") from error
+    return SagaMachine

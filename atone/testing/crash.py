@@ -17,7 +17,7 @@ from .outcomes import Fate
 from .rehearsal import rehearse
 from .services import FakeService
 from .settings import settings
-from .simulation import Simulation
+from .simulation import Simulation, drive
 from .spy import Flaw
 from .story import SagaFailure, Story
 
@@ -44,12 +44,9 @@ class Disturbance:
     def prepare(self, sim: Simulation) -> None:
         """Plan it."""
         for service in sim.services.values():
-            if not isinstance(service, FakeService):
-                continue
-            if self.call in service.actions():
-                service.plans[self.call] = [Fate(self.fate)] * (1 if self.fate == Fate.REFUSED else LATE_CALLS)
-            elif self.call in {one.undo for one in service.actions().values()}:
-                service.plans[self.call] = [Fate(self.fate)]
+            if isinstance(service, FakeService) and self.call in service.calls():
+                once = service.calls()[self.call] or self.fate == Fate.REFUSED
+                service.plans[self.call] = [Fate(self.fate)] * (1 if once else LATE_CALLS)
 
 
 @frozen
@@ -169,7 +166,7 @@ class _Campaign:
             history.disturbance.prepare(sim)
             if watch:
                 sim.watch()
-            _drive(self.scenario(sim))
+            drive(self.scenario(sim))
             sim.check()
             self.coverage.histories += 1
             self.coverage.ends.update(sim.ends())
@@ -206,14 +203,6 @@ def _disturbances(seen: _Seen) -> Iterator[Disturbance]:
     for call in seen.calls:
         yield Disturbance(call, Fate.REFUSED)
         yield Disturbance(call, Fate.LATE)
-
-
-def _drive(scenario: Awaitable[None]) -> None:
-    """Run a coroutine that waits for nothing but its simulation, which never really waits."""
-    steps = scenario.__await__()
-    for _ in steps:
-        msg = "a crash test waited for something outside its simulation: await only methods of `sim` in it"
-        raise RuntimeError(msg)
 
 
 @overload

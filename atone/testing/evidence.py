@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from ..sagas import Saga, Status, Step, Zone
 from ..sagas.context import idempotency_key
-from ..storage import Definition, HistoryRow, Lease, Record
+from ..storage import HistoryRow, Lease, Record
 from .services import FakeService
 
 
@@ -153,7 +153,7 @@ class Evidence:
     _owners: dict[str, tuple[str, str, str]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        sagas = {Definition(one.name, one.version, one.fingerprint): one for one in self.sagas}
+        sagas = {one.definition: one for one in self.sagas}
         trails = {record.id: Trail(record, rows, sagas.get(record.definition)) for record, rows in self.orders}
         object.__setattr__(self, "trails", trails)
         known = [one for one in trails.values() if one.saga is not None]

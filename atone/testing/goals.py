@@ -13,7 +13,7 @@ from .world import World
 #: Virtual seconds without a change after which an order that is at work counts as stuck.
 STUCK_AFTER = 3600.0
 #: Virtual seconds in which nothing happens before a simulation believes that nothing will.
-CALM = 4.5
+CALM = 9.0
 #: A timer further away than this, in seconds, is not waited for: the wall clock is set forward.
 FAR = 8.0
 
@@ -23,21 +23,55 @@ class Goal:
     """Until when a simulation runs. It is looked at whenever nothing can happen without time passing."""
 
     world: World
-    observer: Callable[[], Observer]
-    stuck: Callable[[], None]  #: raises
-    reached: bool = False
-    _changed: float = 0.0  #: when history last grew
-    _seen: tuple[int, int] = (-1, -1)
-    _counts: list[Count] = field(factory=list)
-    _wake: float | None = None
+    reached: bool = field(default=False, init=False)
 
     def begin(self) -> None:
         """Another process is to get there."""
-        self._changed = self._now
 
     def look(self) -> bool:
         """Whether the loop is to stop."""
         raise NotImplementedError
+
+    @property
+    def _now(self) -> float:
+        assert self.world.loop is not None
+        return self.world.loop.now
+
+    def _reach(self, left: float) -> None:
+        """Reach it where so many seconds are all that is left, and nothing happens in them."""
+        loop = self.world.loop
+        assert loop is not None
+        if left <= loop.pause:
+            loop.now += max(left, 0.0)
+            self.reached = True
+
+
+@define(eq=False)
+class Stalled(Goal):
+    """Until a time has really passed: nothing is skipped."""
+
+    end: float  #: virtual seconds
+
+    def look(self) -> bool:
+        """Whether the loop is to stop."""
+        self._reach(self.end - self._now)
+        return self.reached
+
+
+@define(eq=False)
+class Quiet(Goal):
+    """What knows how the orders stand, and skips the time in which they only wait."""
+
+    observer: Callable[[], Observer]
+    stuck: Callable[[], None]  #: raises
+    _changed: float = field(default=0.0, init=False)  #: when history last grew
+    _seen: tuple[int, int] = field(default=(-1, -1), init=False)
+    _counts: list[Count] = field(factory=list, init=False)
+    _wake: float | None = field(default=None, init=False)
+
+    def begin(self) -> None:
+        """Another process is to get there."""
+        self._changed = self._now
 
     def _refresh(self) -> None:
         """Read how the orders stand, where anything was committed since the last look."""
@@ -53,11 +87,6 @@ class Goal:
         self._seen = (version, last)
 
     @property
-    def _now(self) -> float:
-        assert self.world.loop is not None
-        return self.world.loop.now
-
-    @property
     def _wall(self) -> float:
         return self.world.clock.offset + self._now
 
@@ -67,8 +96,8 @@ class Goal:
 
     @property
     def _calm(self) -> bool:
-        """Whether nothing goes on, for long enough to believe it."""
-        return not self._at_work and not self.world.wire and self._now - self._changed >= CALM
+        """Whether no order is at work, for long enough to believe it."""
+        return self._now - self._changed >= CALM and not self._at_work
 
     def _skip_to(self, wall: float) -> None:
         """Set the wall clock forward to shortly before a moment that is far away, as if the machine had slept."""
@@ -76,41 +105,37 @@ class Goal:
             self.world.clock.jump(wall - self._wall - 1.0)
             self._changed = self._now
 
-    def _complain_if_stuck(self) -> None:
-        if self._now - self._changed > STUCK_AFTER:
-            self.stuck()
 
-
-class Calm(Goal):
+@define(eq=False)
+class Calm(Quiet):
     """Until nothing is left that time alone would bring about."""
 
     def look(self) -> bool:
         """Whether the loop is to stop."""
         self._refresh()
-        ended = not self._counts and not self.world.wire
-        if ended or (self._calm and self._wake is None):
-            self.reached = True
-        elif self._calm and self._wake is not None:
+        world = self.world
+        if not self._counts or (self._calm and self._wake is None):
+            if world.wire:
+                world.hurry()
+            else:
+                self.reached = True
+        elif self._calm and not world.wire and self._wake is not None:
             self._skip_to(self._wake)
-        self._complain_if_stuck()
+        if self._now - self._changed > STUCK_AFTER:
+            self.stuck()
         return self.reached
 
 
 @define(eq=False)
-class Elapsed(Goal):
-    """Until a time has passed."""
+class Elapsed(Quiet):
+    """Until a time has passed by the wall clock."""
 
-    end: float = 0.0  #: by the wall clock
+    end: float  #: by the wall clock
 
     def look(self) -> bool:
         """Whether the loop is to stop."""
         self._refresh()
-        if self._calm:
+        if self._calm and not self.world.wire:
             self._skip_to(min(self._wake or self.end, self.end))
-        loop = self.world.loop
-        assert loop is not None
-        left = self.end - self._wall
-        if left <= loop.pause:
-            loop.now += max(left, 0.0)
-            self.reached = True
+        self._reach(self.end - self._wall)
         return self.reached

@@ -27,10 +27,12 @@ class Observer:
     sagas: Sequence[Saga[Any]]
     converter: Converter
     store: Store = field(init=False)
+    _known: set[Definition] = field(init=False)
     _loop: SimLoop | None = None
     _coordinator: Coordinator | None = None
 
     def __attrs_post_init__(self) -> None:
+        self._known = {one.definition for one in self.sagas}
         self.store = self.medium.store()
         self.medium.call(self.store.open())
 
@@ -52,9 +54,8 @@ class Observer:
 
     def live(self) -> list[Count]:
         """How many orders have not ended, of the sagas that are known."""
-        known = {Definition(one.name, one.version, one.fingerprint) for one in self.sagas}
         counts = self.read(self.store.count(Query()))
-        return [one for one in counts if one.phase is not Phase.FINAL and one.definition in known]
+        return [one for one in counts if one.phase is not Phase.FINAL and one.definition in self._known]
 
     def records(self) -> list[tuple[Record, list[HistoryRow]]]:
         """Every order."""

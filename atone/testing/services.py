@@ -168,6 +168,12 @@ class FakeService:
         found = {name: one for base in reversed(cls.__mro__) for name, one in vars(base).items()}
         return {name: one.action for name, one in found.items() if isinstance(one, Declaration)}
 
+    @classmethod
+    def calls(cls) -> dict[str, bool]:
+        """What can be asked of it, and whether that undoes something."""
+        undos = [one.undo for one in cls.actions().values() if one.undo is not None]
+        return dict.fromkeys(cls.actions(), False) | dict.fromkeys(undos, True)
+
     def standing(self, key: str) -> set[str]:
         """The actions whose effect under this key stands."""
         return {name for (name, used), count in self.ledger.standing.items() if used == key and count > 0}

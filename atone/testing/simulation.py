@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from random import Random
-from typing import Any, Literal, NoReturn, TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from cattrs import Converter
 
 from ..actors import Limits
-from ..sagas import CancelAnswer, Coordinator, OrderStatus, Outcome, Saga, SendAnswer, Status, Transition
+from ..sagas import CancelAnswer, OrderStatus, Outcome, Saga, SendAnswer, Status, Transition
 from ..storage import (
-    Holder,
     Phase,
     Record,
     make_converter,
 )
 from .evidence import Evidence, Promise, Violation
-from .goals import Calm, Elapsed, Goal
+from .fuse import Fuse
+from .goals import Calm, Elapsed
 from .intents import Intents
-from .life import Life
-from .loop import Fuse, Killed, SimLoop
 from .observer import Observer, gather
-from .oracle import STUCK, UNCAUGHT, judge
-from .runtime import EPOCH, SimRuntime
+from .oracle import STUCK, judge
+from .processes import Processes
+from .runtime import EPOCH
 from .services import FakeService
-from .store import FileMedium, GatedStore, Medium, MemoryMedium
+from .store import FileMedium, Medium, MemoryMedium
 from .story import SagaFailure, Story, tell
 from .world import World
 
@@ -33,8 +31,8 @@ I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
 T = TypeVar("T")
 S = TypeVar("S", bound=FakeService)
 
-#: Few wake-ups: there is one process, so nobody else's commits have to be noticed soon.
-LIMITS = Limits(poll=5.0, scan=2.0)
+#: Few wake-ups: other processes' commits have to be noticed before their clients give up, and no sooner.
+LIMITS = Limits(poll=1.0, scan=1.0)
 #: Made once: making one takes longer than most simulations.
 CONVERTER = make_converter()
 
@@ -61,21 +59,20 @@ class Simulation:
         overlap_grace: float = 30.0,
         converter: Converter | None = None,
     ) -> None:
-        self.seed = seed
         self._converter = converter or CONVERTER
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
         self.sagas = list(sagas)
         self.medium: Medium = FileMedium() if store == "sqlite" else MemoryMedium()
-        self._limits, self._overlap_grace = limits, overlap_grace
-        self._life: Life | None = None
-        self._lives = 0
         self._observer: Observer | None = None
         self._promises: list[Promise] = []
-        self._found: list[Violation] = []
         self._intents = Intents(self._load)
         self.world.asked = self._intents.asked
         self._messages = 0
+        self._processes = Processes(
+            self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
+            self._converter,
+        )  # fmt: skip
         for type_, service in named(provide):
             self._add(type_, service)
 
@@ -84,11 +81,11 @@ class Simulation:
     async def start(self, saga: Saga[I], input: I, *, id: str = "1") -> str:
         """Start an order; returns its id."""
         if not any(one is saga for one in self.sagas):
-            await self._register(saga)
+            self._register(saga)
         self._intents.expect(saga, id)
         self.world.fuse.armed = True
         self.world.tell("client", f"start {id}")
-        await self._ask(lambda life: life.coordinator.start(saga, input, id=id))
+        self._processes.ask(lambda coordinator: coordinator.start(saga, input, id=id))
         self._promise("start", id)
         return id
 
@@ -97,7 +94,7 @@ class Simulation:
         self._messages += 1
         message_id = id if id is not None else f"message-{self._messages}"
         self.world.tell("client", f"send {type(message).__name__} to {order}")
-        answer = await self._ask(lambda life: life.coordinator.order(order).send(message, id=message_id))
+        answer = self._processes.ask(lambda coordinator: coordinator.order(order).send(message, id=message_id))
         self._promise("send", order, message_id, str(answer))
         return answer
 
@@ -108,7 +105,7 @@ class Simulation:
         self._messages += 1
         message_id = id if id is not None else f"cancel-{self._messages}"
         self.world.tell("client", f"cancel {order}")
-        answer = await self._ask(lambda life: life.coordinator.order(order).cancel(reason, by=by, id=message_id))
+        answer = self._processes.ask(lambda coordinator: coordinator.order(order).cancel(reason, by=by, id=message_id))
         self._promise("cancel", order, message_id, str(answer))
         return answer
 
@@ -119,12 +116,12 @@ class Simulation:
 
         Raises `SagaFailure` where an order at work makes no progress for an hour of virtual time.
         """
-        self._run(Calm(self.world, self.observer, self._fail_stuck))
+        self._processes.run(Calm(self.world, self.observer, self._fail_stuck))
 
     async def advance(self, seconds: float) -> None:
         """Let a time pass. What has long to wait is not waited for: days cost no more than seconds."""
         end = self.world.time + EPOCH + seconds
-        self._run(Elapsed(self.world, self.observer, self._fail_stuck, end=end))
+        self._processes.run(Elapsed(self.world, self.observer, self._fail_stuck, end=end))
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock of the machine forward, or back; no time passes."""
@@ -135,7 +132,7 @@ class Simulation:
 
     def crash(self) -> None:
         """Kill the process, here and now."""
-        self._die("killed")
+        self._processes.die("killed")
 
     def crash_at(self, point: str) -> None:
         """Kill the process when it next reaches a named point, such as `"charge:after_effect"`.
@@ -144,21 +141,57 @@ class Simulation:
         """
         self.world.armed.add(point)
 
+    def crash_in(self, callbacks: int) -> None:
+        """Kill the process before so many callbacks more, in whatever it does then: 1 is before the next one."""
+        fuse = self.world.fuse
+        fuse.at = tuple(sorted([*fuse.at, fuse.count + callbacks]))
+
     def crash_points(self) -> list[str]:
         """The named points that were reached so far."""
         return [name for name, _ in self.world.points]
 
     async def restart(self) -> None:
         """End the process in good order, and start it again."""
-        life = self._life
-        if life is not None:
-            try:
-                life.loop.call(life.coordinator.__aexit__(None, None, None))
-            except Killed:
-                self._die("killed")
-            else:
-                self._die("left in good order")
-        self._alive()
+        self._processes.restart()
+
+    async def stand_by(self) -> None:
+        """Start a second process on the same disk. It waits until the first is gone, or stands still for too long."""
+        self._processes.stand_by()
+
+    async def stall(self, seconds: float) -> None:
+        """Let the process that hosts the orders stand still, as a stopped or an overloaded one does, and time pass.
+
+        Ten seconds without a sign of life, and one that stands by takes the orders over; the first finds itself
+        fenced when it goes on.
+        """
+        self._processes.stall(seconds)
+
+    # ── the disk ──
+
+    def fail_commits(self, number: int = 1, *, applied: bool | None = None) -> None:
+        """Let the next commits fail with `DiskFailed`. Whether they are on disk all the same is `applied`, or drawn."""
+        world = self.world
+        drawn = [world.chance.random() < 0.5 if applied is None else applied for _ in range(number)]  # noqa: PLR2004
+        world.trouble.failing += drawn
+
+    def fill_disk(self) -> None:
+        """Let every write fail with `DiskFull` from now on, until `free_disk`."""
+        self.world.trouble.full = True
+        self.world.tell("process", "the disk is full")
+
+    def free_disk(self) -> None:
+        """Make room on the disk again."""
+        self.world.trouble.full = False
+        self.world.tell("process", "the disk has room")
+
+    @property
+    def seed(self) -> int:
+        """What everything is drawn from that is left to chance."""
+        return self.world.seed
+
+    def reseed(self, seed: int) -> None:
+        """Draw from another seed, in processes that start from now on, and in the world around them."""
+        self.world.reseed(seed)
 
     @property
     def steps(self) -> int:
@@ -168,7 +201,15 @@ class Simulation:
     @property
     def lives(self) -> int:
         """How many processes there were."""
-        return self._lives
+        return self._processes.lives
+
+    def stop_faults(self) -> None:
+        """What could go on for ever stops: a full disk, and fates that are drawn. What was planned still happens."""
+        if self.world.trouble.full:
+            self.free_disk()
+        for service in self.services.values():
+            if isinstance(service, FakeService):
+                service.outcomes = None
 
     # ── what is to be seen ──
 
@@ -223,7 +264,7 @@ class Simulation:
         """Everything that a judgement may rest on."""
         observer = self.observer()
         services = dict.fromkeys(one for one in self.services.values() if isinstance(one, FakeService))
-        found = [*self._found, *self._intents.found, *([] if self._life is None else _problems(self._life.loop))]
+        found = [*self._intents.found, *self._processes.problems()]
         lease = observer.read(observer.store.lease())
         return Evidence(observer.records(), self.sagas, list(services), self._promises, found, lease)
 
@@ -243,7 +284,7 @@ class Simulation:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._die("")
+        self._processes.die("")
         if self._observer is not None:
             self._observer.close()
         self.medium.close()
@@ -260,85 +301,13 @@ class Simulation:
         """Provide one more service, before the first order."""
         self._add(as_type or (service if isinstance(service, type) else type(service)), service)
 
-    async def _register(self, saga: Saga[Any]) -> None:
+    def _register(self, saga: Saga[Any]) -> None:
         self.sagas.append(saga)
         if self._observer is not None:
             self._observer.close()
             self._observer = None
-        if self._life is not None:
-            await self.restart()
-
-    def _alive(self) -> Life:
-        """The process that lives, started where there is none."""
-        while self._life is None:
-            self._boot()
-        return self._life
-
-    def _boot(self) -> None:
-        world = self.world
-        self._lives += 1
-        number = self._lives
-        world.fuse.burnt = False
-        schedule, luck = (Random(f"{self.seed} {what} {number}") for what in ("schedule", "luck"))  # noqa: S311
-        loop = SimLoop(schedule, world.now, world.fuse)
-        life = Life(number, world, loop, self._intents)
-        world.begin(number, loop)
-        world.tell("process", "starts" if number == 1 else f"starts again (life {number})")
-        store: Any = GatedStore(self.medium.store(), life)
-        self._life = life
-        try:
-            life.coordinator = Coordinator(
-                store,
-                sagas=self.sagas,
-                provide=self.services,
-                runtime=SimRuntime(loop, world.clock, luck, f"life-{number}"),
-                limits=self._limits,
-                overlap_grace=self._overlap_grace,
-                converter=self._converter,
-                is_gone=self._is_gone,
-            )
-            loop.call(life.coordinator.__aenter__())
-        except Killed:
-            self._die("killed")
-        except BaseException:
-            self._die("failed")
-            raise
-
-    def _is_gone(self, holder: Holder) -> bool:
-        return holder.instance.rpartition("-")[0] != f"life-{self.world.life}"
-
-    def _die(self, how: str) -> None:
-        life, self._life = self._life, None
-        if life is None:
-            return
-        world = self.world
-        world.fuse.burnt = False
-        if how:
-            world.tell("process", f"✖ {how}" + (f" before callback {self.steps}" if how == "killed" else ""))
-        self._found += _problems(life.loop)
-        world.end()
-        life.loop.abandon()
-
-    async def _ask(self, call: Callable[[Life], Coroutine[Any, Any, T]]) -> T:
-        """Make a call, again and again with the same id where the process dies in it."""
-        while True:
-            life = self._alive()
-            try:
-                return life.loop.call(call(life))
-            except Killed:
-                self._die("killed")
-
-    def _run(self, goal: Goal) -> None:
-        while not goal.reached:
-            life = self._alive()
-            goal.begin()
-            life.loop.idle = goal.look
-            try:
-                life.loop.run(lambda: False)
-            except Killed:
-                self._die("killed")
-            finally:
-                life.loop.idle = lambda: False
+        if self._processes.running:
+            self._processes.restart()
 
     def _load(self, key: int) -> Record:
         """An order by its key."""
@@ -353,7 +322,7 @@ class Simulation:
             Violation(STUCK.name, STUCK.sentence, record.id, f"{record.snapshot.status} for an hour of virtual time")
             for record in stuck
         ]
-        found += [] if self._life is None else _problems(self._life.loop)
+        found += self._processes.problems()
         raise SagaFailure(self.story(found), found)
 
     def _promise(self, what: str, order: str, id: str = "", answer: str = "") -> None:
@@ -367,13 +336,19 @@ class Simulation:
         return self._observer
 
 
-def _problems(loop: SimLoop) -> list[Violation]:
-    """What went wrong in a process without anybody catching it."""
-    return [Violation(UNCAUGHT.name, UNCAUGHT.sentence, None, problem) for problem in loop.problems]
-
-
 def named(provide: Sequence[object] | Mapping[Any, object]) -> list[tuple[Any, object]]:
     """Services with the type that they are provided for."""
     if isinstance(provide, Mapping):
         return list(provide.items())
     return [(one if isinstance(one, type) else type(one), one) for one in provide]
+
+
+def drive(work: Awaitable[T]) -> T:
+    """Run a coroutine that waits for nothing but its simulation, which never really waits."""
+    steps = work.__await__()
+    try:
+        next(steps)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    msg = "a crash test waited for something outside its simulation: await only methods of `sim` in it"
+    raise RuntimeError(msg)

@@ -13,7 +13,19 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol, Self, TypeVar, cast
 
-from ..storage import Accept, Advance, Create, Disk, MemoryStore, Quarantine, SqliteStore, Store, StoreError, Write
+from ..storage import (
+    Accept,
+    Advance,
+    Create,
+    Disk,
+    MemoryStore,
+    Quarantine,
+    SqliteStore,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    Write,
+)
 from .loop import SimLoop
 
 R = TypeVar("R")
@@ -24,7 +36,7 @@ COUNTED = (Create, Advance, Accept, Quarantine)
 
 
 class Gate(Protocol):
-    """Whether a process lives, and what is to be told about its commits."""
+    """Whether a process lives, what is to be told about its commits, and what is wrong with its disk."""
 
     def alive(self) -> bool:
         """Whether the process lives."""
@@ -32,6 +44,14 @@ class Gate(Protocol):
 
     def committing(self) -> int:
         """A commit is about to be handed over; returns its number. May kill the process."""
+        ...
+
+    def failing(self, number: int) -> tuple[StoreUnavailable | None, bool]:
+        """What a commit is answered instead of its result, and whether it is on disk."""
+        ...
+
+    def refusal(self) -> StoreUnavailable | None:
+        """What any other write is answered instead of its result."""
         ...
 
     def committed(self, number: int, write: Write[Any], result: object) -> bool:
@@ -53,21 +73,32 @@ class GatedStore:
         return getattr(self._inner, name)
 
     def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
-        """Queue a write. The process may die before it is carried out, and after."""
+        """Queue a write. The process may die before it is carried out, and after; and the disk may fail."""
         gate = self._gate
         if not gate.alive():
             return
         if type(write) not in COUNTED:
-            self._inner.submit(write, partial(_pass_on, gate, done))
+            self._submit(write, gate.refusal(), partial(_pass_on, gate, done))
             return
         number = gate.committing()
+        if not gate.alive():
+            return
+        error, on_disk = gate.failing(number)
+        if not on_disk:
+            self._submit(write, error, partial(_pass_on, gate, done))
+            return
 
         def answer(result: R | StoreError) -> None:
             if gate.committed(number, write, result):
-                done(result)
+                done(result if error is None else error)
 
-        if gate.alive():
-            self._inner.submit(write, answer)
+        self._inner.submit(write, answer)
+
+    def _submit(self, write: Write[R], error: StoreError | None, done: Callable[[R | StoreError], None]) -> None:
+        if error is None:
+            self._inner.submit(write, done)
+        else:
+            asyncio.get_running_loop().call_soon(done, error)
 
     async def write(self, write: Write[R]) -> R:
         """Commit a write and return its result."""

@@ -56,10 +56,14 @@ class SagaFailure(AssertionError):
     """A saga, or the engine, broke a promise. Its text is the story of how."""
 
     def __init__(self, story: Story, violations: Sequence[Violation] = (), *, error: object = None) -> None:
-        head = f"{len(violations)} violation(s)" if violations else f"{error or 'a check of the test failed'}"
-        super().__init__(f"{head}\n\n{story}\n")
+        super().__init__(
+            f"{len(violations)} violation(s)" if violations else f"{error or 'a check of the test failed'}"
+        )
         self.story = story
         self.violations = tuple(violations)
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}\n\n{self.story}\n"  # written when it is read: a search meets many, and shows one
 
 
 def tell(

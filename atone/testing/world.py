@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextvars import Context
 from random import Random
 from typing import Any
 
 from attrs import define, field, frozen
 
-from .loop import Fuse, SimLoop
+from .fuse import Fuse
+from .loop import SimLoop
 from .runtime import EPOCH, Clock
+from .trouble import Trouble
 
 
 @frozen
@@ -63,11 +66,17 @@ class World:
     loop: SimLoop | None = None  #: of that process
     chance: Random = field(init=False)
     wire: list[Packet] = field(factory=list)
+    trouble: Trouble = field(factory=Trouble)
     asked: Callable[[str, str, str], None] = lambda _service, _call, _key: None  #: told of every request that leaves
     _seen: Counter[str] = field(factory=Counter[str])
 
     def __attrs_post_init__(self) -> None:
-        self.chance = Random(f"world {self.seed}")  # noqa: S311  # a simulation must be reproducible
+        self.reseed(self.seed)
+
+    def reseed(self, seed: int) -> None:
+        """Draw from another seed from now on."""
+        self.seed = seed
+        self.chance = Random(f"world {seed}")  # noqa: S311  # a simulation must be reproducible
 
     @property
     def time(self) -> float:
@@ -84,7 +93,7 @@ class World:
         self._seen[name] += 1
         number = self._seen[name]
         self.points.append((name if number == 1 else f"{name}#{number}", self.fuse.count))
-        for wanted in {name, f"{name}#{number}"} & self.armed:
+        for wanted in {name, f"{name}#{number}"} & self.armed if self.armed else ():
             self.armed.discard(wanted)
             self.fuse.burnt = True
         return not self.fuse.burnt
@@ -106,6 +115,14 @@ class World:
         self.wire.append(packet)
         self._expect(packet)
         return packet
+
+    def hurry(self) -> None:
+        """Nothing else is going to happen any more: what is late arrives now rather than in a minute."""
+        assert self.loop is not None
+        for packet in self.wire:
+            if packet.late and packet.due > self.loop.now:
+                packet.due = self.loop.now
+                self._expect(packet)
 
     def begin(self, life: int, loop: SimLoop) -> None:
         """A process begins; what is on the wire will arrive in its time."""
@@ -130,7 +147,7 @@ class World:
 
     def _expect(self, packet: Packet) -> None:
         assert self.loop is not None
-        self.loop.call_at(max(packet.due, self.loop.now), self._deliver, packet)
+        self.loop.call_at(max(packet.due, self.loop.now), self._deliver, packet, context=Context())  # no process's own
 
     def _deliver(self, packet: Packet) -> None:
         if packet in self.wire:

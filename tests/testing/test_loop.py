@@ -9,7 +9,9 @@ from random import Random
 import anyio
 import pytest
 
-from atone.testing.loop import Fuse, Killed, OutsideWorld, SimLoop
+from atone.testing.fuse import Fuse, Killed
+from atone.testing.indoors import OutsideWorld
+from atone.testing.loop import SimLoop
 
 
 def make(seed: int = 0, fuse: Fuse | None = None) -> SimLoop:

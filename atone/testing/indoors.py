@@ -1,0 +1,56 @@
+"""An event loop that is closed to the real world: no sockets, no processes, no threads."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+
+class OutsideWorld(RuntimeError):
+    """The simulated program reached for the real world, which no seed can reproduce."""
+
+
+class IndoorLoop(asyncio.BaseEventLoop):
+    """Refuses what no seed could reproduce, and remembers who tried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: list[str] = []  #: exceptions that nobody caught, and attempts to leave the simulation
+        self.set_exception_handler(_remember)
+
+    async def getaddrinfo(self, host: Any, port: Any, **_options: Any) -> Any:  # noqa: ARG002
+        """No network."""
+        self.refuse(f"a step looked up the real host {host!r}: give it a fake service")
+
+    async def create_connection(self, *_args: Any, **_options: Any) -> Any:
+        """No network."""
+        self.refuse("a step opened a real connection: give it a fake service")
+
+    async def sock_connect(self, *_args: Any, **_options: Any) -> Any:
+        """No network."""
+        self.refuse("a step opened a real socket: give it a fake service")
+
+    async def subprocess_exec(self, *_args: Any, **_options: Any) -> Any:
+        """No processes."""
+        self.refuse("a step started a real process: give it a fake service")
+
+    subprocess_shell = subprocess_exec
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise `OutsideWorld`; a finding even where somebody catches it."""
+        self.problems.append(what)
+        raise OutsideWorld(what)
+
+    def _process_events(self, event_list: object) -> None:
+        """There are no files."""
+
+    def _write_to_self(self) -> None:
+        """There is nobody else to wake."""
+
+
+def _remember(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception that nobody caught is a finding, and no line in a log that nobody reads."""
+    assert isinstance(loop, IndoorLoop)
+    error = context.get("exception")
+    shown = "" if error is None else f": {type(error).__name__}: {error}"
+    loop.problems.append(f"{context.get('message', 'an exception that nobody caught')}{shown}")
