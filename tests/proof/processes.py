@@ -112,6 +112,13 @@ class Process:
             self._burn()
         return self._commits
 
+    def failing(self, _number: int) -> tuple[None, bool]:
+        """Its disk fails by itself; see `disks.py`."""
+        return None, True
+
+    def refusal(self) -> None:
+        """As above."""
+
     def committed(self, number: int, write: Write[Any], result: object) -> bool:
         """A commit was carried out; whether the process lives to hear of it."""
         if not self.alive():
@@ -179,8 +186,8 @@ class SharedLoop(SimLoop):
     def _run_once(self) -> None:
         """Run callbacks, one after another, until told to stop."""
         ready, chance = self._ready, self._chance.random
-        until = getattr(self, "_until", None)
-        while not self._stopping:  # type: ignore[attr-defined]
+        until = self._until
+        while not self._stopping:
             if until is not None and until():
                 self.stop()
                 return
@@ -192,9 +199,9 @@ class SharedLoop(SimLoop):
             if len(ready) > 1:
                 ready.rotate(-int(chance() * len(ready)))
             handle = ready.popleft()
-            if handle._cancelled:  # type: ignore[attr-defined]
+            if handle._cancelled:
                 continue
-            process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
+            process = handle._context.get(PROCESS)
             if process is not None and not self._may_run(process, handle):
                 continue
             self.running = process

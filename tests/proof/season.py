@@ -35,6 +35,14 @@ _GRACE = 2.0  #: seconds of overlap and of shutdown
 _PATIENCE = 600.0  #: virtual seconds in which all must settle when nothing is wrong any more
 
 
+class Punctual(SimRuntime):
+    """Its housekeeping is in time, as it must be where another process waits for its silence."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let just so much virtual time pass."""
+        await asyncio.sleep(seconds)
+
+
 @define(eq=False)
 class Season:
     """Everything that a simulation consists of."""
@@ -118,7 +126,7 @@ class Season:
             overlap_grace=_GRACE,
             shutdown_grace=_GRACE,
             converter=CONVERTER,
-            runtime=SimRuntime(
+            runtime=(SimRuntime if self.weather.processes == 1 else Punctual)(
                 self.loop, self.world.clock, Random(f"{self.seed} luck {number}"), f"life-{number}"
             ),
             limits=_LIMITS,
