@@ -25,7 +25,8 @@ from .counts import Counts, Layer
 from .mutants import MUTANTS
 
 #: what a build tries of each layer
-SIZES = {"power_loss": 50_000, "io_faults": 2_400, "full_disk": 10, "kills": 450, "takeovers": 100, "hostile": 20_000}
+SIZES = {"power_loss": 50_000, "io_faults": 2_400, "full_disk": 10, "kills": 450, "takeovers": 100, "hostile": 20_000,
+         "swarm": 300_000, "exhaustive": 50_000, "machines": 1_000}  # fmt: skip
 _ROOT = Path(__file__).parents[2]
 
 Report = Callable[[str, Counts], None]

@@ -20,6 +20,7 @@ class Counts:
     takeovers: int = 0  #: of a stopped owner, which came back
     hostile_rows: int = 0
     histories: int = 0  #: simulated lives of orders, from their start to an end, or to a wait with a reason
+    examples: int = 0  #: sequences of what clients, participants, disks and processes do, drawn by Hypothesis
     crash_points: int = 0  #: different moments at which a simulated process was killed
     violations: list[str] = field(factory=list)
 
