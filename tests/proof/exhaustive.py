@@ -1,7 +1,7 @@
 """Every saga of the examples and of this proof, killed before every callback, and its recovery killed as well.
 
-Nothing is left to chance: each of `SHARES` cases takes its share of all crash points there are, and all of them together
-take every one.
+Nothing is left to chance: each of `SHARES` cases takes its share of all crash points there are, and all of them
+together take every one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import evolve, frozen
 
 from atone import DidNotHappen, Happened, Probe, Retry, Saga, StepContext, parallel, receive, step
 from atone.testing import FakeService, Simulation, action
-from atone.testing.crash import Disturbance, History, _campaign, _Campaign, _disturbances
+from atone.testing.crash import Disturbance, History, _Campaign, _campaign, _disturbances
 from atone.testing.outcomes import Fate
 from atone.testing.story import SagaFailure
 
@@ -218,7 +218,7 @@ def _kill(seed: int, point: Point, counts: Counts) -> None:
                 campaign._play(evolve(point.history, crashes=(*point.history.crashes, second)))
                 counts.crash_points += 1
     except SagaFailure as failure:
-        counts.violations += [f"{point.saga} on {point.store}: {failure.story.again}: {one}" for one in failure.violations]
+        counts.violations += [
+            f"{point.saga} on {point.store}: {failure.story.again}: {one}" for one in failure.violations
+        ]
     counts.histories += campaign.coverage.histories
-
-

@@ -24,7 +24,7 @@ _RULES = 30  #: of an example
 class Shop(SagaMachine):
     """Orders of two sagas."""
 
-    sagas = [SAGAS["shop"][0], SAGAS["once"][0]]
+    sagas = (SAGAS["shop"][0], SAGAS["once"][0])
     services = SERVICES
     examples: ClassVar[int] = 0
     started: ClassVar[int] = 0

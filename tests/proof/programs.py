@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, get_type_hints
 
 from attrs import define, field, frozen
 
@@ -77,7 +77,9 @@ class Participant(FakeService):
         """A step was given results of earlier ones: these must be what a participant, or a person, had answered."""
         for step_, value in given.items():
             key = idempotency_key(ctx.saga, ctx.order_id, step_, "action")
-            answers = [one.ledger.answers.get((name, key)) for one in self.peers for name in ("do", "look", "look by hand")]
+            answers = [
+                one.ledger.answers.get((name, key)) for one in self.peers for name in ("do", "look", "look by hand")
+            ]
             if value is not None and value.rstrip("x") not in answers:
                 self.wrong.append(f"{ctx.step} of order {ctx.order_id} was given {value[:40]!r} for {step_}")
 
@@ -174,7 +176,9 @@ class Draw:
     def _receive(self, *, retriable: bool) -> Receive:
         chance = self._chance
         name = self._name("receive")
-        types, decline = chance.choice(((Yes | No, No), (Yes | No, None), (Yes, None), (Note, None), (Yes | Note, None)))
+        types, decline = chance.choice(
+            ((Yes | No, No), (Yes | No, None), (Yes, None), (Note, None), (Yes | Note, None))
+        )
         timeout = timedelta(seconds=chance.choice((1, 4, 15)))
         return receive(
             types,
@@ -206,7 +210,9 @@ class Draw:
         if "probe" in kind:
             made.probe(timeout=0.5, retry=_retry(chance, 3))(_probe(kind))
         if kind != "read-only" and distance < 0:
-            made.compensation(timeout=chance.choice((0.5, 2.0)), retry=_retry(chance, 6))(self._compensation(kind, name))
+            made.compensation(timeout=chance.choice((0.5, 2.0)), retry=_retry(chance, 6))(
+                self._compensation(kind, name)
+            )
         self._results.append(name)
         return made
 
@@ -216,7 +222,9 @@ class Draw:
         return name
 
     def _action(self, kind: str) -> Callable[..., Any]:
-        given = self._chance.sample(self._results, self._chance.randrange(len(self._results) + 1)) if self._results else []
+        given = (
+            self._chance.sample(self._results, self._chance.randrange(len(self._results) + 1)) if self._results else []
+        )
         wanted: dict[str, Any] = {name: self._chance.choice((str, str | None)) for name in given}
         act = {"read-only": _look, "stubborn": _do_stubbornly, "thread": _do_in_thread}.get(kind, _do)
         return _typed(act, _service(kind), wanted, str)
@@ -296,7 +304,7 @@ async def _undo(ticket: Ticket, service: Participant, ctx: StepContext, **given:
 
 def _probe(kind: str) -> Callable[..., Any]:
     asked = {"probe": _find, "closing probe": _close, "clueless probe": _wonder, "unrepeatable probe": _close}[kind]
-    return _typed(asked, _service(kind), {}, Probe[str])
+    return _typed(asked, _service(kind), {}, get_type_hints(asked)["return"])
 
 
 async def _find(ticket: Ticket, service: Participant, ctx: StepContext) -> Probe[str]:
@@ -319,4 +327,3 @@ async def _wonder(ticket: Ticket, service: Participant, ctx: StepContext) -> Pro
     if luck < 0.5:
         raise ConnectionError("nobody is there")
     return await _find(ticket, service, ctx)
-

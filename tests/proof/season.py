@@ -230,7 +230,7 @@ class Season:
     # ── the end ──
 
     async def settle(self) -> None:
-        """With no fault any more: let time pass until no order is at work, no timer runs and no request is under way."""
+        """With no fault any more: let time pass until no order is at work, no timer runs, no request is under way."""
         end = self.loop.now + _PATIENCE
         while self.loop.now < end:
             await asyncio.sleep(1.0)

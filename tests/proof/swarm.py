@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections import Counter
 from pathlib import Path
+from typing import Literal
 
-from atone import Status
+from atone import Coordinator, Status
 
 from .counts import Case, Counts
+from .hazards import Hazards
 from .people import Customer, Operator, decided
 from .programs import No, Note, Ticket, Yes
 from .season import Season
@@ -40,9 +41,9 @@ def prepare(seed: int, _size: int, _folder: Path) -> Case:
     return case
 
 
-def play(seed: str, kind: str = "memory", orders: int = PER_CASE) -> Season:
+def play(seed: str, kind: Literal["memory", "sqlite"] = "memory", orders: int = PER_CASE) -> Season:
     """Run one simulation to its end. The caller judges and closes it."""
-    season = Season(seed, orders, kind)  # type: ignore[arg-type]
+    season = Season(seed, orders, kind)
     try:
         season.loop.call(_story(season))
     except BaseException:
@@ -78,7 +79,7 @@ def trace(season: Season) -> str:
 async def _story(season: Season) -> None:
     """Bad weather, then good weather, then the end."""
     weather, chance = season.weather, season.chance
-    machine = [asyncio.create_task(work) for work in _machine(season)]
+    machine = [asyncio.create_task(hazard) for hazard in Hazards(season).all()]
     tickets = [Ticket(str(number), chance.random() < 0.7, 1500 * weather.large) for number in range(season.orders)]
     people = [asyncio.create_task(Customer(season, ticket).serve()) for ticket in tickets]
     operator = asyncio.create_task(Operator(season).work())
@@ -135,74 +136,15 @@ async def _finish(season: Season) -> None:
             elif record.snapshot.status == Status.SUSPENDED:
                 await decided(season, record.id, lambda order: order.resume(by="erin", why="the end"))
             else:
-                for message in (Yes("erin"), Note("erin"), No("erin")):
-                    await season.ask(lambda one, id=record.id, word=message: one.order(id).send(word))
+                await _say_everything(season, record.id)
         await season.settle()
     for record in season.listed(*(status for status in Status if not status.final)):
         season.violate("L1 an end", "Every order can be brought to an end.", record.id, record.snapshot.status)
 
 
-def _machine(season: Season) -> list:
-    weather, chance, happened = season.weather, season.chance, season.happened
+async def _say_everything(season: Season, id: str) -> None:
+    async def say(one: Coordinator) -> None:
+        for message in (Yes("erin"), Note("erin"), No("erin")):
+            await one.order(id).send(message)
 
-    async def keep() -> None:
-        """Processes are started again when they are dead."""
-        dying = 14 if weather.streak else 0
-        while not season.calm:
-            if len(season.living()) < weather.processes:
-                await season.boot(_known(season))
-                if dying and season.open():
-                    dying -= 1
-                    happened["process: streak"] += 1
-                    season.open()[-1].left = chance.randint(50, 300)
-            await asyncio.sleep(chance.uniform(0.01, 0.4))
-
-    async def stop() -> None:
-        while not season.calm:
-            await asyncio.sleep(chance.expovariate(1 / weather.stops))
-            for process in season.open()[:1]:
-                happened["process: stopped"] += 1
-                process.stopped = True
-                await asyncio.sleep(chance.choice((1.0, 6.0, 14.0)))
-                process.go_on()
-
-    async def restart() -> None:
-        while not season.calm:
-            await asyncio.sleep(chance.expovariate(1 / weather.restarts))
-            for process in season.open()[:1]:
-                await season.leave(process)
-
-    async def jump() -> None:
-        while not season.calm:
-            await asyncio.sleep(chance.expovariate(1 / weather.jumps))
-            happened["clock: jumped"] += 1
-            season.world.clock.jump(chance.choice((-10.0, -1.0, 1.0, 10.0, 3600.0)) * chance.random())
-
-    async def fill() -> None:
-        while not season.calm:
-            await asyncio.sleep(chance.uniform(0.2, 4))
-            season.faults.full = not season.calm
-            await asyncio.sleep(chance.uniform(0.2, 6))
-            season.faults.full = False
-
-    async def curse() -> None:
-        while not season.calm:
-            await asyncio.sleep(chance.uniform(0.1, 1))
-            season.faults.cursed = {chance.randrange(season.orders) for _ in range(4)}
-            await asyncio.sleep(chance.uniform(0.5, 20))
-            season.faults.cursed = set()
-
-    wanted = [(stop, weather.stops), (restart, weather.restarts), (jump, weather.jumps), (fill, weather.full)]
-    return [keep(), *(work() for work, likely in [*wanted, (curse, weather.curse)] if likely)]
-
-
-def _known(season: Season) -> list:
-    """The versions that a new process knows."""
-    if len(season.programs) == 1:
-        return season.sagas
-    return season.chance.choice((season.sagas, season.sagas[:1], season.sagas[1:]))
-
-
-def total(seasons: list[Season]) -> Counter[str]:
-    """What was reached in several."""
-    return sum((season.happened for season in seasons), Counter())
+    await season.ask(say)

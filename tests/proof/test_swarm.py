@@ -8,14 +8,17 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from tests.proof import exhaustive, machines, swarm
+from tests.proof.counts import Counts
 from tests.proof.programs import Participant
 
 pytestmark = pytest.mark.timeout(120)
 
+Kind = Literal["memory", "sqlite"]
 _ROOT = Path(__file__).parents[2]
 #: what a small run must have met: kinds of places, faults, ends, reasons to park, verbs, answers
 SOMETIMES = {
@@ -56,16 +59,16 @@ def test_a_swarm_on_files_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_the_same_index_is_the_same_run(kind: str) -> None:
+def test_the_same_index_is_the_same_run(kind: Kind) -> None:
     """In this process and in another one, whose hashes are others."""
-    program = "from tests.proof.test_swarm import traces; print(*traces({!r}))".format(kind)
+    program = f"from tests.proof.test_swarm import traces; print(*traces({kind!r}))"
     environment = os.environ | {"PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "7"}
     command = [sys.executable, "-W", "ignore", "-c", program]
     other = subprocess.run(command, env=environment, cwd=_ROOT, capture_output=True, text=True, check=True)
     assert traces(kind) == traces(kind) == other.stdout.split()
 
 
-def traces(kind: str) -> list[str]:
+def traces(kind: Kind) -> list[str]:
     """What some runs did."""
     found: list[str] = []
     for index in (3, 4, 11):
@@ -97,7 +100,7 @@ def test_every_crash_point_is_dealt_and_a_share_of_them_holds() -> None:
     points = list(exhaustive._points(1))
     assert sum(len(points[share :: exhaustive.SHARES]) for share in range(exhaustive.SHARES)) == len(points)
     assert {point.saga for point in points} == set(exhaustive.SAGAS)
-    counts = exhaustive.Counts()
+    counts = Counts()
     for point in points[7 :: 10 * exhaustive.SHARES]:
         exhaustive._kill(1, point, counts)
     assert counts.violations == []

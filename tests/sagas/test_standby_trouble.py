@@ -64,7 +64,7 @@ async def test_a_claim_that_met_a_full_disk_is_tried_again(tmp_path: Path) -> No
         store.full = True
     try:
         async with asyncio.timeout(10):
-            while not second.hosting:
+            while not second.hosting:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.05)
     finally:
         await second.__aexit__(None, None, None)
