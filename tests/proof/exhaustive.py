@@ -153,8 +153,8 @@ SAGAS: dict[str, tuple[Saga[Order], tuple[object, ...]]] = {
         (Approve(),),
     ),
 }
-#: in which the recovery is killed before every callback as well; in the others wherever anything has moved
-SMALLEST = ("readme", "docs")
+#: of which the recovery is killed wherever anything has moved; in the others before every callback as well
+LARGEST = ("shop", "silent")
 
 
 @frozen
@@ -191,7 +191,7 @@ def _points(seed: int) -> Iterator[Point]:
                 history = History(disturbance)
                 seen = campaign._play(history, watch=True) if disturbance.call else quiet
                 for point in campaign._points(seen, 0):
-                    deeper = store == "memory" and (name in SMALLEST or disturbance.fate != Fate.LATE)
+                    deeper = store == "memory" and (name in ("readme", "docs") or disturbance.fate != Fate.LATE)
                     yield Point(name, store, evolve(history, crashes=(point,)), deeper)
 
 
@@ -213,7 +213,7 @@ def _kill(seed: int, point: Point, counts: Counts) -> None:
         seen = campaign._play(point.history, watch=point.deeper)
         counts.crash_points += 1
         if point.deeper:
-            campaign.every = point.saga in SMALLEST and point.history.disturbance.fate != Fate.LATE
+            campaign.every = point.saga not in LARGEST
             for second in campaign._points(seen, point.history.crashes[0]):
                 campaign._play(evolve(point.history, crashes=(*point.history.crashes, second)))
                 counts.crash_points += 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from random import Random
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from attrs import define, field, frozen
 
@@ -70,7 +70,7 @@ class Participant(FakeService):
 
     def __init__(self, *, keys: bool = True) -> None:
         super().__init__(keys=keys)
-        self.peers: list[Participant] = [self]
+        self.peers: Sequence[Participant] = [self]
         self.wrong: list[str] = []  #: what steps were given that nobody had answered
 
     def look_over(self, given: dict[str, str | None], ctx: StepContext) -> None:
@@ -248,18 +248,17 @@ def _typed(
     """A function of its own with these parameters, as injection wants to see them."""
     hints: dict[str, Any] = {"ticket": Ticket, "service": service, "ctx": StepContext, **given}
     kind = inspect.Parameter.KEYWORD_ONLY
-    if inspect.iscoroutinefunction(function):
 
-        async def made(**arguments: Any) -> Any:
-            return await function(**arguments)
-    else:
+    async def awaited(**arguments: Any) -> Any:
+        return await function(**arguments)
 
-        def made(**arguments: Any) -> Any:  # type: ignore[misc]
-            return function(**arguments)
+    def called(**arguments: Any) -> Any:
+        return function(**arguments)
 
-    made.__signature__ = inspect.Signature([inspect.Parameter(name, kind, annotation=hints[name]) for name in hints])  # type: ignore[attr-defined]
+    made: Any = awaited if inspect.iscoroutinefunction(function) else called
+    made.__signature__ = inspect.Signature([inspect.Parameter(name, kind, annotation=hints[name]) for name in hints])
     made.__annotations__ = {**hints, "return": result}
-    return made
+    return cast("Callable[..., Any]", made)
 
 
 # ── what steps do ──
