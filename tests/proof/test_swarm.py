@@ -92,6 +92,8 @@ def test_participants_without_tombstones_are_found(monkeypatch: pytest.MonkeyPat
         season = swarm.play(f"9/{index}")
         names.update(one.check for one in season.judge())
         season.close()
+        if names["S2 net zero"]:
+            break
     assert names["S2 net zero"] > 0
 
 
