@@ -88,6 +88,7 @@ class Process:
         self.loop.world.buried(self)
 
     def _close(self) -> None:
+        outer = asyncio._get_running_loop()
         asyncio._set_running_loop(None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that had not begun
@@ -95,7 +96,7 @@ class Process:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 with suppress(BaseException):
                     self.context.copy().run(cast("Any", task.get_coro()).close)
-        asyncio._set_running_loop(self.loop)
+        asyncio._set_running_loop(outer)
         for task in self.tasks:
             asyncio._unregister_task(task)
 
