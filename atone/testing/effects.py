@@ -51,6 +51,8 @@ def undone_in_order(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
         place = evidence.trails[order].place(step) if order is not None else None
         if order is None or place is None:
             continue
+        if evidence.trails[order].resolved(step, -1):
+            continue  # a person went on without it, and its request may still have arrived
         if order in last and place > last[order][0]:
             yield order, f"{step} was undone after {last[order][1]}, which stands before it"
         last[order] = (place, step)

@@ -169,7 +169,7 @@ def no_way_out(trail: Trail) -> Iterator[str]:
         return
     if now.phase is Phase.ACTIVE or now.wake_at is not None:
         return
-    if trail.status == Status.PARKED and (record.quarantine or trail.events("PARKED")):
+    if trail.status == Status.PARKED and (record.quarantine or trail.events("PARKED", "QUARANTINED")):
         return
     if trail.status not in {Status.WAITING, Status.SUSPENDED}:
         yield f"it is {trail.status}, idle, without a timer and without a reason"

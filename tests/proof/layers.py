@@ -20,6 +20,9 @@ class Kind:
 
 LAYERS = {
     "scenarios": Kind(4_000, "histories", simulated=True),
+    "exhaustive": Kind(50_000, "histories", simulated=True),
+    "swarm": Kind(300_000, "histories", simulated=True),
+    "machines": Kind(1_000, "examples", simulated=True),
     "power_loss": Kind(50_000, "images"),
     "io_faults": Kind(2_000, "io_faults"),
     "full_disk": Kind(10, "io_faults"),

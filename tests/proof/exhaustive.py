@@ -1,0 +1,225 @@
+"""Every saga of the examples and of this proof, killed before every callback, and its recovery killed as well.
+
+Nothing is left to chance: each of `SHARES` cases takes its share of all crash points there are, and all of them
+together take every one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from atone import DidNotHappen, Happened, Probe, Retry, Saga, StepContext, parallel, receive, step
+from atone.testing import FakeService, Simulation, action
+from atone.testing.crash import _Campaign, _campaign, _disturbances
+from atone.testing.disturbance import Disturbance, History
+from atone.testing.outcomes import Fate
+from atone.testing.story import SagaFailure
+
+from .counts import Case, Counts
+
+WORKERS = 2
+PER_CASE = 500
+#: cases into which all crash points are dealt; a size of `SHARES * PER_CASE` takes every one of them
+SHARES = 100
+
+
+@frozen
+class Order:
+    """What is ordered."""
+
+    cents: int = 100
+
+
+@frozen
+class Approve:
+    """A person lets it pass."""
+
+    by: str = "alice"
+
+
+@frozen
+class Decline:
+    """A person stops it."""
+
+    by: str = "bob"
+
+
+class Stock(FakeService):
+    """Keeps goods."""
+
+    reserve = action(undo="release", find="find_reserved")
+    screen = action(read_only=True)
+
+
+class Bank(FakeService):
+    """Takes money."""
+
+    charge = action(undo="refund", find="find_charge")
+
+
+class Carrier(FakeService):
+    """Takes goods away."""
+
+    ship = action(find="find_shipment")
+    tell = action()
+
+
+SERVICES = (Stock, Bank, Carrier)
+_BRIEFLY = Retry(attempts=2, first=0.1)
+
+
+@step(timeout=2, retry=_BRIEFLY)
+async def reserve(order: Order, stock: Stock, ctx: StepContext) -> str:
+    """Keep the goods."""
+    return str(await stock.reserve(key=ctx.key))
+
+
+@reserve.compensation(timeout=2)
+async def release(stock: Stock, ctx: StepContext) -> None:
+    """Let them go."""
+    await stock.release(key=ctx.action_key)
+
+
+@step(timeout=2, retry=_BRIEFLY, read_only=True)
+async def screen(order: Order, stock: Stock, ctx: StepContext) -> str:
+    """Look at the customer."""
+    return str(await stock.screen(key=ctx.key))
+
+
+@step(timeout=2, retry=_BRIEFLY)
+async def charge(order: Order, bank: Bank, ctx: StepContext) -> str:
+    """Take the money."""
+    return str(await bank.charge(key=ctx.key))
+
+
+@charge.compensation(timeout=2)
+async def refund(bank: Bank, ctx: StepContext) -> None:
+    """Give it back."""
+    await bank.refund(key=ctx.action_key)
+
+
+@charge.probe(timeout=2, retry=_BRIEFLY)
+async def find_charge(bank: Bank, ctx: StepContext) -> Probe[str]:
+    """Ask what became of it."""
+    found = await bank.find_charge(key=ctx.action_key)
+    return Happened(str(found)) if isinstance(found, str) else DidNotHappen()
+
+
+@step(timeout=2, repeatable=False)
+async def charge_once(order: Order, bank: Bank, ctx: StepContext) -> str:
+    """Take the money; this bank must not be asked twice."""
+    return str(await bank.charge(key=ctx.key))
+
+
+charge_once.compensation(timeout=2)(refund)
+
+
+@step(timeout=2, retry=_BRIEFLY, pivot=True)
+async def ship(order: Order, carrier: Carrier, ctx: StepContext) -> str:
+    """Send the goods."""
+    return str(await carrier.ship(key=ctx.key))
+
+
+@ship.probe(timeout=2, retry=_BRIEFLY)
+async def find_shipment(carrier: Carrier, ctx: StepContext) -> Probe[str]:
+    """Ask what became of them; the carrier never sends twice."""
+    found = await carrier.find_shipment(key=ctx.action_key)
+    return Happened(str(found)) if isinstance(found, str) else DidNotHappen()
+
+
+@step(timeout=2, retry=_BRIEFLY)
+async def tell(order: Order, carrier: Carrier, ctx: StepContext) -> str:
+    """Write to the customer."""
+    return str(await carrier.tell(key=ctx.key))
+
+
+approval = receive(Approve | Decline, decline=Decline, timeout=timedelta(minutes=1), name="approval")
+
+#: by name: the saga, and what is sent to its order
+SAGAS: dict[str, tuple[Saga[Order], tuple[object, ...]]] = {
+    "readme": (Saga("readme", input=Order, steps=[reserve, charge]), ()),
+    "docs": (Saga("docs", input=Order, steps=[charge, ship]), ()),
+    "once": (Saga("once", input=Order, steps=[reserve, charge_once, ship, tell]), ()),
+    "service": (Saga("service", input=Order, steps=[reserve, approval, charge, ship]), (Approve(),)),
+    "declined": (Saga("declined", input=Order, steps=[reserve, approval, charge, ship]), (Decline(),)),
+    "silent": (Saga("silent", input=Order, steps=[reserve, approval, charge, ship]), ()),
+    "shop": (
+        Saga("shop", input=Order, steps=[parallel(reserve, screen), approval, charge, ship, tell]),
+        (Approve(),),
+    ),
+}
+#: of which the recovery is killed wherever anything has moved; in the others before every callback as well
+LARGEST = ("shop", "silent")
+
+
+@frozen
+class Point:
+    """A moment to die at, in one run of one saga."""
+
+    saga: str
+    store: Literal["memory", "sqlite"]
+    history: History
+    deeper: bool  #: whether the recovery is killed, too
+
+
+def prepare(seed: int, _size: int, _folder: Path) -> Case:
+    """Find every crash point: one watched run for each saga, store and disturbance."""
+    logging.disable()
+    points = list(_points(seed))
+
+    def case(index: int) -> Counts:
+        counts = Counts()
+        for point in points[index::SHARES] if index < SHARES else ():
+            _kill(seed, point, counts)
+        return counts
+
+    return case
+
+
+def _points(seed: int) -> Iterator[Point]:
+    for name in SAGAS:
+        for store in ("memory", "sqlite"):
+            campaign = _of(seed, name, store)
+            quiet = campaign._play(History(), watch=True)
+            disturbances = [Disturbance(), *_disturbances(quiet)] if store == "memory" else [Disturbance()]
+            for disturbance in disturbances:
+                history = History(disturbance)
+                seen = campaign._play(history, watch=True) if disturbance.call else quiet
+                for point in campaign._points(seen, 0):
+                    deeper = store == "memory" and (name in ("readme", "docs") or disturbance.fate != Fate.LATE)
+                    yield Point(name, store, evolve(history, crashes=(point,)), deeper)
+
+
+def _of(seed: int, name: str, store: Literal["memory", "sqlite"]) -> _Campaign:
+    saga, messages = SAGAS[name]
+
+    async def scenario(sim: Simulation) -> None:
+        id = await sim.start(saga, Order(), id="1")
+        for message in messages:
+            await sim.send(id, message, id=type(message).__name__)
+        await sim.settle()
+
+    return _campaign(name, scenario, [saga], SERVICES, seed=seed, store=store, every=True)
+
+
+def _kill(seed: int, point: Point, counts: Counts) -> None:
+    campaign = _of(seed, point.saga, point.store)
+    try:
+        seen = campaign._play(point.history, watch=point.deeper)
+        counts.crash_points += 1
+        if point.deeper:
+            campaign.every = point.saga not in LARGEST
+            for second in campaign._points(seen, point.history.crashes[0]):
+                campaign._play(evolve(point.history, crashes=(*point.history.crashes, second)))
+                counts.crash_points += 1
+    except SagaFailure as failure:
+        counts.violations += [
+            f"{point.saga} on {point.store}: {failure.story.again}: {one}" for one in failure.violations
+        ]
+    counts.histories += campaign.coverage.histories

@@ -1,0 +1,271 @@
+"""Several processes in one simulated machine: each may die, or be stopped and go on, at any callback.
+
+A callback belongs to the process in whose context it was made. So one event loop holds them all, with one time, and a
+process dies by having none of its callbacks run any more; what is outside, the participants and the wire, goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import Context, ContextVar, copy_context
+from functools import partial
+from random import Random
+from typing import Any, TypeVar, cast
+from weakref import WeakSet
+
+from attrs import define, field
+
+from atone import Coordinator
+from atone.storage import Write
+from atone.testing.intents import Intents
+from atone.testing.loop import SimLoop, _Task
+from atone.testing.world import Packet, World
+
+T = TypeVar("T")
+
+
+class Died(Exception):
+    """The process that was asked has died."""
+
+
+@define(eq=False)
+class Process:
+    """One process, as the machine sees it. It is the gate of its store as well."""
+
+    number: int
+    loop: SharedLoop
+    intents: Intents
+    left: int = -1  #: callbacks that it has still to live; without end where negative
+    dies_at: int = 0  #: the commit at which it dies; 0 for none
+    tells: bool = False  #: whether that commit is on disk by then
+    dead: bool = False
+    stopped: bool = False
+    coordinator: Coordinator = field(init=False)
+    context: Context = field(init=False)
+    leftovers: list[Callable[[], object]] = field(factory=list)  #: what the operating system does when it is dead
+    tasks: WeakSet[asyncio.Task[Any]] = field(factory=WeakSet)
+    held: list[asyncio.Handle] = field(factory=list)  #: callbacks that wait for it to go on
+    _calls: dict[asyncio.Future[Any], None] = field(factory=dict)
+    _commits: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.context = copy_context()
+        self.context.run(PROCESS.set, self)
+
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have the process do something, for somebody outside; raises `Died`."""
+        answer: asyncio.Future[T] = self.loop.create_future()
+        task = self.loop.create_task(work, context=self.context.copy())
+        task.add_done_callback(partial(_pass_on, answer), context=self.loop.outside)
+        self._calls[answer] = None
+        try:
+            return await answer
+        finally:
+            self._calls.pop(answer, None)
+
+    def go_on(self) -> None:
+        """End its stop."""
+        self.stopped = False
+        self.loop.ready(self.held)
+        self.held = []
+
+    def die(self) -> None:
+        """Be gone: nothing of it runs any more, nobody learns why."""
+        if self.loop.running is self:
+            self.left = 1  # before its next callback
+            return
+        self.dead = True
+        self.held = []
+        self._close()
+        for let_go in self.leftovers:
+            let_go()
+        for answer in list(self._calls):
+            if not answer.done():
+                answer.set_exception(Died())
+        self.loop.world.buried(self)
+
+    def _close(self) -> None:
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that had not begun
+            for task in sorted((task for task in self.tasks if not task.done()), key=hash):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                with suppress(BaseException):
+                    self.context.copy().run(cast("Any", task.get_coro()).close)
+        asyncio._set_running_loop(outer)
+        for task in self.tasks:
+            asyncio._unregister_task(task)
+
+    # ── the gate of its store ──
+
+    def alive(self) -> bool:
+        """Whether it lives."""
+        return not self.dead and self.left != 0
+
+    def committing(self) -> int:
+        """A commit is handed over to the disk; its number."""
+        self._commits += 1
+        if self._commits == self.dies_at and not self.tells:
+            self._burn()
+        return self._commits
+
+    def failing(self, _number: int) -> tuple[None, bool]:
+        """Its disk fails by itself; see `disks.py`."""
+        return None, True
+
+    def refusal(self) -> None:
+        """As above."""
+
+    def committed(self, number: int, write: Write[Any], result: object) -> bool:
+        """A commit was carried out; whether the process lives to hear of it."""
+        if not self.alive():
+            return False
+        self.intents.committed(write, result)
+        if number == self.dies_at:
+            self._burn()
+        return self.alive()
+
+    def _burn(self) -> None:
+        self.left = 0
+        self.loop.burnt.append(self)
+
+
+#: Whose callbacks run; `None` outside of all processes.
+PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
+
+
+def _pass_on(answer: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:
+    if answer.done():  # whoever asked has gone away
+        _ = task.cancelled() or task.exception()
+    elif task.cancelled():
+        answer.set_exception(Died())
+    elif (error := task.exception()) is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(task.result())
+
+
+class _SharedTask(_Task):
+    """Its place in a set does not depend on its loop either, so that a run is the same in any process."""
+
+    def __hash__(self) -> int:
+        return self._number & 0xFFF
+
+
+class SharedLoop(SimLoop):
+    """The event loop of all processes and of what is outside."""
+
+    world: Waters
+
+    def __init__(self, chance: Random) -> None:
+        super().__init__(chance)
+        self.outside = copy_context()
+        self.running: Process | None = None
+        self.burnt: list[Process] = []
+        self.steps = 0
+        self.set_task_factory(cast("Any", self._make))
+
+    def _make(self, _loop: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None) -> asyncio.Task[Any]:
+        task = _SharedTask(coro, loop=self, **({} if context is None else {"context": context}))
+        process = PROCESS.get() if context is None else context.get(PROCESS)
+        if process is not None:
+            process.tasks.add(task)
+        return task
+
+    def start_work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run the user's own code in a task."""
+        return self._make(self, work)
+
+    def ready(self, handles: list[asyncio.Handle]) -> None:
+        """Let callbacks run that were held back."""
+        self._ready.extend(handles)
+
+    def _run_once(self) -> None:
+        """Run callbacks, one after another, until told to stop."""
+        ready, chance = self._ready, self._chance.random
+        until = self._until
+        while not self._stopping:
+            if until is not None and until():
+                self.stop()
+                return
+            if self._scheduled:
+                self._wake_sleepers()
+            if not ready:
+                self._pass_time()
+                continue
+            if len(ready) > 1:
+                ready.rotate(-int(chance() * len(ready)))
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            process = handle._context.get(PROCESS)
+            if process is not None and not self._may_run(process, handle):
+                continue
+            self.running = process
+            self.steps += 1
+            handle._run()
+            self.running = None
+            while self.burnt:
+                self.burnt.pop().die()
+
+    def _may_run(self, process: Process, handle: asyncio.Handle) -> bool:
+        if process.dead:
+            return False
+        if process.stopped:
+            process.held.append(handle)
+            return False
+        process.left -= 1
+        if process.left == 0:
+            process.die()
+            return False
+        return True
+
+
+class Waters(World):
+    """What is around the processes: their requests go on when they are dead. Keeps no story."""
+
+    deaths = 0
+
+    @property
+    def time(self) -> float:
+        """Seconds since the simulation began, by no clock that could jump: ledgers are put in order by it."""
+        assert self.loop is not None
+        return self.loop.now
+
+    def tell(self, lane: str, text: str) -> None:
+        """Nobody reads it."""
+
+    def passed(self, name: str) -> bool:
+        """Processes die by number here, not by name."""
+        return True
+
+    async def alive(self) -> None:
+        """No callback of a dead process ever runs here."""
+
+    def send(self, seconds: float, arrive: Callable[[], object], *, late: bool = False) -> Packet:
+        """Put a request on the wire; late ones are less late than a person would think."""
+        assert self.loop is not None
+        process = PROCESS.get()
+        life = process.number if process is not None else 0
+        packet = Packet(self.loop.now + (seconds / 4 if late else seconds), arrive, life, late)
+        self.wire.append(packet)
+        self._expect(packet)
+        return packet
+
+    def _expect(self, packet: Packet) -> None:
+        loop = self.loop
+        assert isinstance(loop, SharedLoop)
+        loop.call_at(max(packet.due, loop.now), self._deliver, packet, context=loop.outside.copy())
+
+    def buried(self, process: Process) -> None:
+        """Of the requests of a dead process some are lost, and some arrive much later."""
+        assert self.loop is not None
+        self.deaths += 1
+        for packet in [one for one in self.wire if one.life == process.number and not one.late]:
+            self.wire.remove(packet)
+            if self.chance.random() < 0.5:
+                self.send(self.chance.random() * 40, packet.arrive, late=True)
