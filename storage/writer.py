@@ -21,12 +21,12 @@ Result = Any
 _Item = tuple[Write[Any], Callable[[Any], None]]
 
 #: A commit takes no more than this, so that an urgent write never waits for a long one.
-BATCH_WRITES = 512
+BATCH_WRITES = 1024
 BATCH_BYTES = 1024 * 1024
 
 #: Callbacks are called in slices: a large commit does not hold the event loop, and what actors let go of makes room for
 #: what they do next.
-SLICE = 64
+SLICE = 32
 
 
 class Writer:
