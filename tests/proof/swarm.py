@@ -31,7 +31,7 @@ def prepare(seed: int, _size: int, _folder: Path) -> Case:
     logging.disable()
 
     def case(index: int) -> Counts:
-        season = play(f"{seed}/{index}", "sqlite" if index % 5 == 0 else "memory")
+        season = play(f"{seed}/{index}", "sqlite" if index % 25 == 0 else "memory")
         try:
             wrong = [f"{one.check}: {one.detail} (order {one.order})" for one in season.judge()]
         finally:
