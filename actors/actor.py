@@ -163,6 +163,12 @@ class Actor(Generic[S]):
             self.stopped = True
             done(result)
 
+    @property
+    def asked(self) -> bool:
+        """Whether messages wait for it."""
+        taken = self.turn.taken if self.turn is not None else ()
+        return bool(self.mailbox.messages) or any(isinstance(one, Message) for one in taken)
+
     def stop(self) -> list[object]:
         """Let go of memory and timer; returns the reports that were received by no commit."""
         self.stopped = True

@@ -74,6 +74,7 @@ class Supervisor(Generic[S]):
     _ids: set[str] = field(factory=set)  #: of the actors in memory
     _kept: dict[int, list[object]] = field(factory=dict)  #: reports for actors that are not in memory now
     _resting: set[int] = field(factory=set)  #: keys of actors that are left alone for a while after a crash
+    _heard: set[int] = field(factory=set)  #: keys of actors that were set aside, and heard what waited for them
     _tasks: set[asyncio.Task[None]] = field(factory=set)  #: keeps readers of messages from being collected
 
     def __attrs_post_init__(self) -> None:
@@ -214,6 +215,7 @@ class Supervisor(Generic[S]):
 
     def crashed(self, actor: Actor[S], error: Exception) -> None:
         """Restart an actor whose own code raised, or stop it when that happens too often."""
+        asked = actor.asked
         self._keep(actor)
         pause = self.restarts.pause(actor.key, self.runtime.monotonic(), self.runtime.random())
         if pause is not None:
@@ -221,7 +223,7 @@ class Supervisor(Generic[S]):
             self._rest(actor.key, pause)
             return
         logger.error("actor %r keeps crashing and is stopped", actor.id, exc_info=error)
-        self.quarantine(actor.key, actor.revision, actor.snapshot.status, words(error))
+        self.quarantine(actor.key, actor.revision, actor.snapshot.status, words(error), asked=asked)
 
     # ── what recovery tells ──
 
@@ -253,8 +255,12 @@ class Supervisor(Generic[S]):
         self.woken.set()
         self.look_again()
 
-    def quarantine(self, key: int, revision: int, status: str, reason: str) -> None:
-        """Stop an actor visibly, and leave the bytes of its state as they are."""
+    def quarantine(self, key: int, revision: int, status: str, reason: str, *, asked: bool = False) -> None:
+        """Stop an actor visibly, and leave the bytes of its state as they are.
+
+        With `asked`, messages wait for it, and nobody will notice these again: it is taken up once more, set aside as
+        it is, to decide about them. Should it crash at that, too, they wait for the next host.
+        """
         now, status, reason = self.runtime.now(), storable(status), storable(reason)[:500]
         entry = Entry("QUARANTINED", status, self.quarantined, error=reason)
         write = Quarantine(key, revision + 1, self.epoch, now, self.quarantined, reason, entry)
@@ -262,6 +268,9 @@ class Supervisor(Generic[S]):
         def done(result: Done | Stale | Fenced | StoreError) -> None:
             if isinstance(result, Done):
                 self.look_again()
+                if asked and key not in self._heard:
+                    self._heard.add(key)
+                    self._rest(key, self.limits.scan)
             elif isinstance(result, Fenced):
                 self.fenced()
             else:

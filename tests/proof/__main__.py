@@ -1,6 +1,7 @@
 """Runs the proof, prints what it does, and writes it down in proof.json.
 
 python -m tests.proof                                   every layer in the size of a build, and every mutant once
+python -m tests.proof --share 0.2                       the same with a fifth of each layer
 python -m tests.proof --hours 1                         all layers in turn with ever new seeds, until the time is over
 python -m tests.proof --layer L --size N                one layer, as long as you like
 python -m tests.proof --layer L --size N --seed S --index I    one case again, as a violation says
@@ -42,10 +43,10 @@ class Proof:
     interruption: Interruption
     end: float | None = None  #: monotonic; of a soak
 
-    def build(self) -> None:
-        """Every layer in its size."""
+    def build(self, share: float) -> None:
+        """Every layer in its size, or a share of it."""
         for layer in self.layers:
-            self.torment(layer, self.size or LAYERS[layer].size, self.report.seed)
+            self.torment(layer, self.size or max(int(share * LAYERS[layer].size), 1), self.report.seed)
 
     def soak(self) -> None:
         """Round after round with another seed, until the time is over."""
@@ -102,7 +103,7 @@ def main() -> int:
         if seconds:
             proof.soak()
         else:
-            proof.build()
+            proof.build(options.share)
             if not options.layer:
                 proof.mutants()
     finally:
@@ -138,6 +139,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--layer", choices=LAYERS, action="append", help="which layers (all)")
     parser.add_argument("--size", type=int, help="how much of each (as much as a build tries)")
+    parser.add_argument("--share", type=float, default=1.0, help="of what a build tries of each, when no size is given")
     parser.add_argument("--seed", type=int, help="1, or of a soak the time")
     parser.add_argument("--index", type=int, help="only the case with this number")
     parser.add_argument("--hours", type=float, help="soak so long")
