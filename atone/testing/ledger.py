@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 class Effect:
     """One line of a ledger."""
 
-    at: float  #: seconds since the simulation began
+    at: float  #: seconds since the simulation began, which no clock that is set back disorders
     service: str
     action: str
     key: str  #: of the action, also where it is undone

@@ -281,7 +281,7 @@ class FakeService:
             self.world.tell(self.name, text)
 
     def _time(self) -> float:
-        return self.world.time if self.world is not None else 0.0
+        return self.world.elapsed if self.world is not None else 0.0
 
 
 def _delay(world: World) -> float:

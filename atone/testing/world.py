@@ -79,10 +79,14 @@ class World:
         self.chance = Random(f"world {seed}")  # noqa: S311  # a simulation must be reproducible
 
     @property
+    def elapsed(self) -> float:
+        """Seconds since the simulation began, whatever the wall clock says."""
+        return self.loop.now if self.loop is not None else self.now
+
+    @property
     def time(self) -> float:
-        """Seconds since the simulation began, by the wall clock."""
-        passed = self.loop.now if self.loop is not None else self.now
-        return passed + self.clock.offset - EPOCH
+        """The same by the wall clock."""
+        return self.elapsed + self.clock.offset - EPOCH
 
     def tell(self, lane: str, text: str) -> None:
         """Remember that something happened."""

@@ -149,6 +149,19 @@ async def test_a_clock_that_jumps_loses_nothing(shopping: Simulation, seconds: f
     shopping.check()
 
 
+async def test_a_clock_set_back_between_two_compensations_is_no_disorder(shopping: Simulation) -> None:
+    """What came after what is not told by the wall clock."""
+    shopping[Carrier].ship.plan("refused")
+    shopping[Stock].release.plan("lost")
+    await shopping.start(shop, Order())
+    while not any(line.undone for line in shopping[Payments].ledger.lines):
+        await shopping.advance(0.01)
+    shopping.jump(-600)
+    await shopping.settle()
+    assert shopping.status("1") is Status.COMPENSATED
+    shopping.check()
+
+
 async def test_a_restart_in_good_order_undoes_nothing(shopping: Simulation) -> None:
     """What was under way goes on in the next life."""
     await shopping.start(patient, Order())
