@@ -137,7 +137,7 @@ class Runner:
                 result = await attempt.call.function(**arguments)
             else:
                 result = await self.runtime.in_thread(partial(attempt.call_in_thread, arguments))
-            how = self._returned(attempt, result)
+            how = self._stored(attempt, result) if attempt.run.work is Work.ACTION else self._found(attempt, result)
         except PermanentError as error:
             how = Refused(failure(error))
         except asyncio.CancelledError as error:
@@ -165,21 +165,22 @@ class Runner:
             attempt=run.number, epoch=self.epoch,
         )  # fmt: skip
 
-    def _returned(self, attempt: Attempt, result: object) -> Returned | Probed:
-        """What an attempt returned, encoded. A result that cannot be stored raises, and is in doubt."""
+    def _found(self, attempt: Attempt, result: object) -> Returned | Probed:
+        """What a probe has found out; a compensation returns nothing."""
         if attempt.run.work is Work.COMPENSATION:
             return Returned(None)
-        if attempt.run.work is Work.PROBE:
-            if isinstance(result, Happened):
-                return self._stored(attempt, cast("Happened[object]", result).result)
-            if type(result) not in _FINDINGS:
-                msg = f"a probe returned {type(result).__name__}: return Happened(result) or one of the other answers"
-                raise TypeError(msg)
-            return Probed(_FINDINGS[type(result)])
-        return self._stored(attempt, result)
+        if isinstance(result, Happened):
+            return self._stored(attempt, cast("Happened[object]", result).result)
+        if type(result) not in _FINDINGS:
+            msg = f"a probe returned {type(result).__name__}: return Happened(result) or one of the other answers"
+            raise TypeError(msg)
+        return Probed(_FINDINGS[type(result)])
 
     def _stored(self, attempt: Attempt, result: object) -> Returned:
-        """Encode a result and decode it again: what later steps get is the same with or without a restart."""
+        """Encode a result and decode it again: what later steps get is the same with or without a restart.
+
+        A result that cannot be stored raises, and its step is in doubt.
+        """
         saga, slot = attempt.state.saga, attempt.run.slot
         if result is None:
             return Returned(None)
