@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from ..actors import Decision, Due, Moment
-from ..storage import Codec, Entry, Lane, Message, Record, Snapshot
+from ..storage import Codec, Entry, Lane, Message, Record, Snapshot, Undecodable
 from . import snapshot
 from .draft import Note, Plan
 from .events import Arrived, Command, Control, Ended, Evaluate, Evaluated, Returned, Run
@@ -67,7 +67,12 @@ class OrderBehaviour:
         input = self.codec.decode(record.input, saga.input)
         progress, results = snapshot.restore(record, len(saga.slots))
         found = values(self.codec, saga, progress, results)
-        return OrderState(record.id, saga, input, self.places.find(saga, progress), results, found)
+        try:
+            place = self.places.find(saga, progress)
+        except Exception as error:  # a progress that no planner made may be anything, and must harm no other order
+            what = f"the snapshot is none of saga {saga.name!r} ({type(error).__name__})"
+            raise Undecodable(f"{what}: restore it from a backup") from error
+        return OrderState(record.id, saga, input, place, results, found)
 
     def encode(self, state: OrderState) -> Snapshot:
         """The snapshot of an order."""

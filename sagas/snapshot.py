@@ -8,7 +8,7 @@ are encoded already and are put in as they are; those over `INLINE` bytes are ke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -46,6 +46,9 @@ def restore(record: Record, slots: int) -> tuple[Progress, Results]:
     )
     if len(progress.slots) != slots or len(results) != slots:
         msg = f"the snapshot has {len(progress.slots)} steps and the saga {slots}: register the saga it was made by"
+        raise Undecodable(msg)
+    if progress.reason is not None and not (progress.reason.slot or 0) < slots:
+        msg = f"the snapshot names step {progress.reason.slot} of {slots}: restore it from a backup"
         raise Undecodable(msg)
     if record.quarantine is not None and progress.park is None:
         progress.parks += 1
@@ -87,19 +90,19 @@ def decode(body: bytes, parts: Mapping[str, bytes]) -> tuple[Progress, Results]:
             found = document["format"]
             msg = f"the snapshot has format {found!r}, and this release reads {FORMAT}: install a newer one"
             raise Undecodable(msg)
-        reason, park, final = document.get("reason"), document.get("park"), document.get("final")
+        final = document.get("final")
         progress = Progress(
             slots=[_unpack(packed) for packed in document["slots"]],
-            cursor=document["cursor"],
-            begun=document.get("begun", False),
-            reason=reason and Reason(CauseKind(reason[0]), *reason[1:]),
-            park=park and Park(park[0], ParkReason(park[1]), *park[2:]),
-            parks=document.get("parks", 0),
-            suspended=document.get("suspended", False),
-            deadline=document.get("deadline"),
-            deaths=document.get("deaths", 0),
-            unpaid=document.get("unpaid", False),
-            final=final and Status(final),
+            cursor=_number(document["cursor"]),
+            begun=_flag(document.get("begun", False)),
+            reason=_reason(document.get("reason")),
+            park=_park(document.get("park")),
+            parks=_number(document.get("parks", 0)),
+            suspended=_flag(document.get("suspended", False)),
+            deadline=_time(document.get("deadline")),
+            deaths=_number(document.get("deaths", 0)),
+            unpaid=_flag(document.get("unpaid", False)),
+            final=None if final is None else Status(final),
         )
         return progress, tuple([_result(str(index), one, parts) for index, one in enumerate(document["results"])])
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -129,10 +132,30 @@ def _unpack(packed: list[Any] | None) -> Slot:
         return UNTOUCHED
     status, sent, spent, doubt, running, work, due, lingers, error, undo, kind = [*packed, *_USUAL[len(packed) :]]
     return Slot(
-        StepStatus(status), doubt, None if work is None else Work(work), running, due, lingers,
-        _counts(sent), _counts(spent),
-        error and Failure(*error), undo and Failure(*undo), kind,
+        StepStatus(status), _flag(doubt), None if work is None else Work(work), _flag(running), _time(due),
+        _time(lingers), _counts(sent), _counts(spent), _failure(error), _failure(undo), _text(kind),
     )  # fmt: skip
+
+
+def _reason(packed: list[Any] | None) -> Reason | None:
+    if packed is None:
+        return None
+    kind, text, by, slot = packed
+    return Reason(CauseKind(kind), _text(text), _text(by), None if slot is None else _number(slot))
+
+
+def _park(packed: list[Any] | None) -> Park | None:
+    if packed is None:
+        return None
+    number, reason, step, error = packed
+    return Park(_number(number), ParkReason(reason), _text(step), _text(error))
+
+
+def _failure(packed: list[Any] | None) -> Failure | None:
+    if packed is None:
+        return None
+    kind, text = packed
+    return Failure(_text(kind) or "", _text(text) or "")
 
 
 def _result(name: str, packed: Any, parts: Mapping[str, bytes]) -> bytes | None:
@@ -142,5 +165,33 @@ def _result(name: str, packed: Any, parts: Mapping[str, bytes]) -> bytes | None:
 
 
 def _counts(packed: list[Any]) -> Counts:
-    action, probe, compensation = packed
-    return int(action), int(probe), int(compensation)
+    action, probe, compensation = map(_number, packed)
+    return action, probe, compensation
+
+
+# What stands where something else should be must be found here: a progress of wrong types would be found by whoever
+# looks at it first, and that may be the recovery of all orders.
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError
+    return value
+
+
+def _flag(value: object) -> bool:
+    if type(value) is not bool:
+        raise TypeError
+    return value
+
+
+def _time(value: object) -> float | None:
+    if value is not None and type(value) not in {int, float}:
+        raise TypeError
+    return cast("float | None", value)
+
+
+def _text(value: object) -> str | None:
+    if value is not None and type(value) is not str:
+        raise TypeError
+    return value

@@ -5,13 +5,21 @@ from typing import Any
 import orjson
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atone import CauseKind, Park, ParkReason, Status, StepStatus
+from atone import CauseKind, Park, ParkReason, Saga, Status, StepStatus, receive
 from atone.sagas import snapshot
+from atone.sagas.behaviour import OrderBehaviour
 from atone.sagas.progress import Failure, Progress, Reason, Slot, Work
+from atone.sagas.registry import Registry
+from atone.sagas.views import order_status
 from atone.storage import Codec, Definition, Phase, Record, Snapshot, Undecodable
+from tests.sagas.shapes import Approve, Order, compensatable
+
+CODEC = Codec()
+SAGA = Saga("s", input=Order, steps=[compensatable("a"), receive(Approve, name="m"), compensatable("b")])
+REGISTRY = Registry.of([SAGA])
 
 counts = st.tuples(*(st.integers(0, 1000) for _ in Work))
 times = st.none() | st.floats(0, 1e11)
@@ -127,6 +135,34 @@ def test_a_damaged_document_is_refused_or_read(
     except Undecodable:
         return
     assert isinstance(found, Progress)
+
+
+JUNK = st.none() | st.booleans() | st.integers(-3, 30) | st.sampled_from(["x", "", 1e300, [], [1], {}, "SUCCEEDED"])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_a_forged_snapshot_harms_nobody_else(data: st.DataObject) -> None:
+    """Whatever stands anywhere in it, with a right checksum: it is refused as it is read, or every look at it works."""
+    progress = Progress(
+        [Slot(StepStatus.STARTED, work=Work.ACTION, running=True, sent=(1, 0, 0)), Slot(), Slot()], begun=True,
+        reason=Reason(CauseKind.CANCEL, "no", "me", 1), park=Park(1, ParkReason.STEP, "a", "x"), deadline=9.0,
+    )  # fmt: skip
+    document = orjson.loads(encode(progress, (b"1", None, None)))
+    place: Any = document
+    while True:
+        at = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else list(range(len(place)))))
+        if not isinstance(place[at], dict | list) or not place[at] or data.draw(st.booleans()):
+            break
+        place = place[at]
+    place[at] = data.draw(JUNK)
+    found = record(orjson.dumps(document), definition=SAGA.definition)
+
+    order_status(found, REGISTRY, CODEC)
+    try:
+        OrderBehaviour(REGISTRY, CODEC).decode(found)
+    except Undecodable:
+        return
 
 
 def test_a_newer_format_is_refused_politely() -> None:
