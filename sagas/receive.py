@@ -9,6 +9,7 @@ from typing import Any, Union, get_args, get_origin
 
 from attrs import frozen
 
+from ..storage import Undecodable
 from .errors import DefinitionError
 from .inject import snake
 
@@ -24,8 +25,11 @@ class Receive:
     when: Callable[[Any], bool] | None
 
     def type_named(self, kind: str | None) -> Any:
-        """The awaited type with this name."""
-        return next(expected for expected in self.types if expected.__name__ == kind)
+        """The awaited type with this name; raises `Undecodable` for one that no saga of ours has stored."""
+        for expected in self.types:
+            if expected.__name__ == kind:
+                return expected
+        raise Undecodable(f"a message of type {kind!r} is stored for {self.name!r}, which does not await such a one")
 
     def expects(self, kind: str) -> bool:
         """Whether a message of the type with this name is one of those awaited."""
