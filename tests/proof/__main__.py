@@ -1,7 +1,7 @@
 """Runs the proof, prints what it does, and writes it down in proof.json.
 
 python -m tests.proof                                   every layer in the size of a build, and every mutant once
-python -m tests.proof --share 0.2                       the same with a fifth of each layer
+python -m tests.proof --share 0.1                       the same with a tenth of each layer
 python -m tests.proof --hours 1                         all layers in turn with ever new seeds, until the time is over
 python -m tests.proof --layer L --size N                one layer, as long as you like
 python -m tests.proof --layer L --size N --seed S --index I    one case again, as a violation says
