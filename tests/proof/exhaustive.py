@@ -7,10 +7,10 @@ together take every one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import evolve, frozen
 
@@ -20,8 +20,12 @@ from atone.testing.crash import _Campaign, _campaign, _disturbances
 from atone.testing.disturbance import Disturbance, History
 from atone.testing.outcomes import Fate
 from atone.testing.story import SagaFailure
+from examples import service
+from examples.shop import domain
+from examples.shop import saga as shop
 
 from .counts import Case, Counts
+from .stand_ins import SERVICE, SHOP
 
 WORKERS = 2
 PER_CASE = 500
@@ -141,21 +145,35 @@ async def tell(order: Order, carrier: Carrier, ctx: StepContext) -> str:
 
 approval = receive(Approve | Decline, decline=Decline, timeout=timedelta(minutes=1), name="approval")
 
-#: by name: the saga, and what is sent to its order
-SAGAS: dict[str, tuple[Saga[Order], tuple[object, ...]]] = {
-    "readme": (Saga("readme", input=Order, steps=[reserve, charge]), ()),
-    "docs": (Saga("docs", input=Order, steps=[charge, ship]), ()),
-    "once": (Saga("once", input=Order, steps=[reserve, charge_once, ship, tell]), ()),
-    "service": (Saga("service", input=Order, steps=[reserve, approval, charge, ship]), (Approve(),)),
-    "declined": (Saga("declined", input=Order, steps=[reserve, approval, charge, ship]), (Decline(),)),
-    "silent": (Saga("silent", input=Order, steps=[reserve, approval, charge, ship]), ()),
-    "shop": (
-        Saga("shop", input=Order, steps=[parallel(reserve, screen), approval, charge, ship, tell]),
-        (Approve(),),
+
+@frozen
+class Trial:
+    """A saga, what its order is started with and sent, and who takes part."""
+
+    saga: Saga[Any]
+    input: object = Order()
+    messages: tuple[object, ...] = ()
+    services: Sequence[object] | Mapping[Any, object] = SERVICES
+
+
+_LARGE = domain.Order("1", "alice", "UK", "lamp", 3, shop.APPROVAL_LIMIT_PENCE + 1)
+_GROUPED = Saga("grouped", input=Order, steps=[parallel(reserve, screen), approval, charge, ship, tell])
+
+#: by name; `shop` and `service` are the sagas of the examples, as they are
+TRIALS = {
+    "readme": Trial(Saga("readme", input=Order, steps=[reserve, charge])),
+    "docs": Trial(Saga("docs", input=Order, steps=[charge, ship])),
+    "once": Trial(Saga("once", input=Order, steps=[reserve, charge_once, ship, tell])),
+    "declined": Trial(Saga("declined", input=Order, steps=[reserve, approval, charge, ship]), messages=(Decline(),)),
+    "silent": Trial(Saga("silent", input=Order, steps=[reserve, approval, charge, ship])),
+    "grouped": Trial(_GROUPED, messages=(Approve(),)),
+    "service": Trial(
+        service.order_saga, service.Order("1", "lamp", 1, service.LARGE_CENTS), (service.Approve("ann"),), SERVICE
     ),
+    "shop": Trial(shop.shop_saga, _LARGE, (domain.Approve("ann"),), SHOP),
 }
 #: of which the recovery is killed wherever anything has moved; in the others before every callback as well
-LARGEST = ("shop", "silent")
+LARGEST = ("shop", "grouped", "silent")
 
 
 @frozen
@@ -183,7 +201,7 @@ def prepare(seed: int, _size: int, _folder: Path) -> Case:
 
 
 def _points(seed: int) -> Iterator[Point]:
-    for name in SAGAS:
+    for name in TRIALS:
         for store in ("memory", "sqlite"):
             campaign = _of(seed, name, store)
             quiet = campaign._play(History(), watch=True)
@@ -197,15 +215,15 @@ def _points(seed: int) -> Iterator[Point]:
 
 
 def _of(seed: int, name: str, store: Literal["memory", "sqlite"]) -> _Campaign:
-    saga, messages = SAGAS[name]
+    trial = TRIALS[name]
 
     async def scenario(sim: Simulation) -> None:
-        id = await sim.start(saga, Order(), id="1")
-        for message in messages:
+        id = await sim.start(trial.saga, trial.input, id="1")
+        for message in trial.messages:
             await sim.send(id, message, id=type(message).__name__)
         await sim.settle()
 
-    return _campaign(name, scenario, [saga], SERVICES, seed=seed, store=store, every=True)
+    return _campaign(name, scenario, [trial.saga], trial.services, seed=seed, store=store, every=True)
 
 
 def _kill(seed: int, point: Point, counts: Counts) -> None:

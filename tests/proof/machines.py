@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from atone.testing import SagaFailure, SagaMachine
 
 from .counts import Case, Counts
-from .exhaustive import SAGAS, SERVICES
+from .exhaustive import SERVICES, TRIALS
 
 WORKERS = 2
 PER_CASE = 10  #: examples
@@ -24,7 +24,7 @@ _RULES = 30  #: of an example
 class Shop(SagaMachine):
     """Orders of two sagas."""
 
-    sagas = (SAGAS["shop"][0], SAGAS["once"][0])
+    sagas = (TRIALS["grouped"].saga, TRIALS["once"].saga)
     services = SERVICES
     drawn: ClassVar[int] = 0
     orders_drawn: ClassVar[int] = 0

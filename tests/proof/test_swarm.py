@@ -101,7 +101,7 @@ def test_every_crash_point_is_dealt_and_a_share_of_them_holds() -> None:
     """All shares together are all points; one share is tried here."""
     points = list(exhaustive._points(1))
     assert sum(len(points[share :: exhaustive.SHARES]) for share in range(exhaustive.SHARES)) == len(points)
-    assert {point.saga for point in points} == set(exhaustive.SAGAS)
+    assert {point.saga for point in points} == set(exhaustive.TRIALS)
     counts = Counts()
     for point in points[7 :: 10 * exhaustive.SHARES]:
         exhaustive._kill(1, point, counts)
