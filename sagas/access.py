@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -28,6 +29,7 @@ from ..storage import (
     Store,
     StoreError,
     Tombstone,
+    Write,
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
 from .behaviour import REQUESTS, OrderBehaviour, OrderState
@@ -54,6 +56,7 @@ PAGE = 256
 #: Seconds before a store in trouble is opened again.
 REOPEN = 0.5
 
+R = TypeVar("R")
 logger = logging.getLogger("atone")
 
 
@@ -78,6 +81,14 @@ class Access:
             raise CoordinatorFailed from self.failure
         if not self.is_open:
             raise CoordinatorClosed
+
+    async def write(self, write: Write[R]) -> R:
+        """Write to the store, and notice that it is in trouble. Raises a `StoreError`."""
+        try:
+            return await self.store.write(write)
+        except StoreError:
+            self.sick = True
+            raise
 
     def fail(self, error: BaseException) -> None:
         """The engine has failed: whoever waits and whoever calls is told."""

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from .errors import DefinitionError
 from .inject import snake
+from .retry import LONGEST
 
 
 @frozen
@@ -53,8 +54,8 @@ def receive(
     if unknown:
         msg = f"receive() declines {', '.join(sorted(unknown))} without receiving it: add it to the types"
         raise DefinitionError(msg)
-    if timeout is not None and timeout <= timedelta(0):
-        msg = f"receive() has a timeout of {timeout}: give a timedelta above zero"
+    if timeout is not None and not timedelta(0) < timeout <= timedelta(seconds=LONGEST):
+        msg = f"receive() has a timeout of {timeout}: give a timedelta above zero, up to a thousand years"
         raise DefinitionError(msg)
     seconds = timeout.total_seconds() if timeout is not None else None
     return Receive(name or _default_name(members), members, declines, seconds, when)

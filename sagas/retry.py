@@ -5,6 +5,10 @@ from __future__ import annotations
 from attrs import field, frozen, validators
 
 
+#: Seconds: a thousand years. What is longer leaves the calendar, and could not be stored as a time.
+LONGEST = 1000 * 366 * 86_400.0
+
+
 @frozen(kw_only=True)
 class Retry:
     """How often a step, a probe or a compensation is tried, and how long to wait in between.
@@ -15,9 +19,9 @@ class Retry:
     """
 
     attempts: int = field(default=3, validator=validators.ge(1))
-    first: float = field(default=0.1, validator=validators.ge(0))  #: seconds
+    first: float = field(default=0.1, validator=[validators.ge(0), validators.le(LONGEST)])  #: seconds
     factor: float = field(default=2.0, validator=validators.ge(1))
-    longest: float = field(default=60.0, validator=validators.ge(0))  #: seconds
+    longest: float = field(default=60.0, validator=[validators.ge(0), validators.le(LONGEST)])  #: seconds
     jitter: float = field(default=0.2, validator=[validators.ge(0), validators.le(1)])
 
     def delay(self, tries: int, luck: float) -> float:

@@ -83,8 +83,8 @@ class Runner:
                 self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
                 continue
             attempt = Attempt(self, key, state, run, call)
-            self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             attempt.timer = self.timers.after(call.timeout, attempt.expire)
+            self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             attempt.task = self.runtime.spawn(self._run(attempt))
 
     def alive(self, key: int) -> frozenset[Hashable]:
