@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
-
 #: Seconds: a thousand years. What is longer leaves the calendar, and could not be stored as a time.
 LONGEST = 1000 * 366 * 86_400.0
 

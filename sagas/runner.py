@@ -8,6 +8,7 @@ nothing happened, except the one that says so.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, cast
@@ -137,6 +138,8 @@ class Runner:
                 result = await attempt.call.function(**arguments)
             else:
                 result = await self.runtime.in_thread(partial(attempt.call_in_thread, arguments))
+                if inspect.isawaitable(result):  # a decorator hid that it is an `async def`: nothing has been done yet
+                    result = await result
             how = self._returned(attempt, result)
         except PermanentError as error:
             how = Refused(failure(error))

@@ -56,9 +56,13 @@ class Call:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "is_async", inspect.iscoroutinefunction(self.function))
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
+            name = getattr(self.function, "__name__", "step")
+            msg = f"{name!r} is a generator, whose body would never run: drop its `yield`"
+            raise DefinitionError(msg)
         if not 0 < self.timeout <= LONGEST:
             name = getattr(self.function, "__name__", "step")
-            msg = f"{name!r} has a timeout of {self.timeout!r} s: give a number of seconds above zero, up to a thousand years"
+            msg = f"{name!r} has a timeout of {self.timeout!r} s: give seconds above zero, up to a thousand years"
             raise DefinitionError(msg)
 
 
