@@ -143,9 +143,9 @@ class Runner:
             how = self._returned(attempt, result)
         except PermanentError as error:
             how = Refused(failure(error))
-        except asyncio.CancelledError as error:
-            how = Unknown(failure(error))
-        except Exception as error:  # noqa: BLE001  # whatever else it raises, the effect may have happened
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever else it raises, the effect may have happened
             how = Unknown(failure(error))
         if not attempt.stopped:
             self._report(attempt, how)

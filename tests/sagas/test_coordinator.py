@@ -296,3 +296,16 @@ async def test_a_status_may_be_given_as_its_text() -> None:
     async with Life([shop()], World()) as life:
         await life.run()
         assert {Status.COMPLETED: 1} == await life.coordinator.count(status="COMPLETED")  # type: ignore[arg-type]
+
+
+async def test_an_exception_of_any_kind_leaves_the_attempt_in_doubt_at_once() -> None:
+    """One that is no `Exception` must not leave the order waiting for a timeout."""
+
+    class Stopped(BaseException):
+        pass
+
+    world = World()
+    world.script["reserve"] = [Stopped()]
+    async with Life([line_of(effect("reserve", retry=TWICE))], world) as life:
+        assert (await life.run()).status is Status.COMPLETED
+    assert ["reserve#1", "reserve#2"] == world.log
