@@ -73,7 +73,9 @@ class Access:
     supervisor: Supervisor[OrderState] | None = None  #: while this process hosts
     is_open: bool = False
     failure: BaseException | None = None
-    sick: bool = False  #: a write or a read failed while this process did not host: nobody else opens the store again
+    sick: bool = (
+        False  #: a write failed, or following did: while this process does not host, nobody else opens the store again
+    )
 
     def check(self) -> None:
         """Raise `CoordinatorFailed` or `CoordinatorClosed` where nothing can be asked any more."""
@@ -251,8 +253,8 @@ class Access:
             await self.runtime.sleep(poll)
             try:
                 if self.sick:
+                    self.sick = False  # before, so that trouble that comes meanwhile is not forgotten
                     await self.store.recover()
-                    self.sick = False
                 last = await self._follow(last)
             except StoreError as error:
                 logger.warning("the store cannot be followed, and will be reopened: %s", error)

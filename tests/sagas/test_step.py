@@ -1,5 +1,5 @@
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -126,7 +126,10 @@ def test_a_generator_is_no_step_and_no_compensation() -> None:
     async def release() -> AsyncIterator[None]:
         yield
 
+    def numbers() -> Iterator[None]:
+        yield
+
     with pytest.raises(DefinitionError, match="generator"):
         step(lambda: None).compensation(release)
     with pytest.raises(DefinitionError, match="generator"):
-        step(lambda: (yield))
+        step(lambda: None).probe(numbers)
