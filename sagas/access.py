@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -28,6 +29,7 @@ from ..storage import (
     Store,
     StoreError,
     Tombstone,
+    Write,
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
 from .behaviour import REQUESTS, OrderBehaviour, OrderState
@@ -54,6 +56,7 @@ PAGE = 256
 #: Seconds before a store in trouble is opened again.
 REOPEN = 0.5
 
+R = TypeVar("R")
 logger = logging.getLogger("atone")
 
 
@@ -70,7 +73,9 @@ class Access:
     supervisor: Supervisor[OrderState] | None = None  #: while this process hosts
     is_open: bool = False
     failure: BaseException | None = None
-    sick: bool = False  #: a write or a read failed while this process did not host: nobody else opens the store again
+    sick: bool = (
+        False  #: a write failed, or following did: while this process does not host, nobody else opens the store again
+    )
 
     def check(self) -> None:
         """Raise `CoordinatorFailed` or `CoordinatorClosed` where nothing can be asked any more."""
@@ -78,6 +83,14 @@ class Access:
             raise CoordinatorFailed from self.failure
         if not self.is_open:
             raise CoordinatorClosed
+
+    async def write(self, write: Write[R]) -> R:
+        """Write to the store, and notice that it is in trouble. Raises a `StoreError`."""
+        try:
+            return await self.store.write(write)
+        except StoreError:
+            self.sick = True
+            raise
 
     def fail(self, error: BaseException) -> None:
         """The engine has failed: whoever waits and whoever calls is told."""
@@ -240,8 +253,8 @@ class Access:
             await self.runtime.sleep(poll)
             try:
                 if self.sick:
+                    self.sick = False  # before, so that trouble that comes meanwhile is not forgotten
                     await self.store.recover()
-                    self.sick = False
                 last = await self._follow(last)
             except StoreError as error:
                 logger.warning("the store cannot be followed, and will be reopened: %s", error)

@@ -28,9 +28,10 @@ from ..storage import (
     Purge,
     Purged,
     Query,
+    Record,
     Snapshot,
     Store,
-    StoreError,
+    Undecodable,
     is_gone,
 )
 from .access import Access, check_id
@@ -41,6 +42,7 @@ from .handle import Handle
 from .inject import resolve_services
 from .progress import Status
 from .registry import Registry
+from .retry import LONGEST
 from .saga import Saga
 from .views import OrderStatus, order_status, stored_status
 
@@ -87,6 +89,7 @@ class Coordinator:
         services = resolve_services(registry.bindings(), provide) if host else {}
         codec = Codec(converter)
         self._access = Access(store, codec, registry, OrderBehaviour(registry, codec))
+        overlap_grace = min(overlap_grace, LONGEST)
         self._engine = Engine(self._access, services, limits or Limits(), overlap_grace, shutdown_grace, is_gone)
         self._runtime = runtime
         self._standby, self._host = standby, host
@@ -150,7 +153,7 @@ class Coordinator:
             raise AlreadyFinished(id, result.tombstone.status)
         if result.record.definition.kind != saga.name:
             raise OrderConflict(id, "saga")
-        if orjson.loads(result.record.input) != orjson.loads(body):
+        if not _same(result.record, body):
             raise OrderConflict(id, "input")
         return Handle(id, created=False, access=access)
 
@@ -205,7 +208,7 @@ class Coordinator:
         access.check()
         before = access.runtime.now() - older_than.total_seconds()
         total = 0
-        while purged := await access.store.write(Purge(before, PAGE)):
+        while purged := await access.write(Purge(before, PAGE)):
             total += purged
         return total
 
@@ -220,11 +223,7 @@ class Coordinator:
         now = access.runtime.now()
         entry = Entry("ACCEPTED", "", Status.RUNNING)
         create = Create(id, saga.definition, body, now, Snapshot(Status.RUNNING, Phase.ACTIVE, b""), (entry,))
-        try:
-            created = await access.store.write(create)
-        except StoreError:
-            access.sick = True
-            raise
+        created = await access.write(create)
         assert not isinstance(created, Fenced), "an order at revision 0 needs no epoch"
         return created
 
@@ -258,7 +257,15 @@ class Coordinator:
         return [one for one in counts if one.phase is not Phase.FINAL and registry.find(one.definition) is None]
 
 
+def _same(record: Record, body: bytes) -> bool:
+    """Whether an order was started with this input; raises `Undecodable` where that is damaged."""
+    try:
+        return bool(orjson.loads(record.input) == orjson.loads(body))
+    except orjson.JSONDecodeError:
+        raise Undecodable(record.damage or "the input is no JSON") from None
+
+
 def _statuses(status: Status | Collection[Status] | None) -> frozenset[Status] | None:
     if status is None:
         return None
-    return frozenset([status]) if isinstance(status, Status) else frozenset(status)
+    return frozenset([Status(status)]) if isinstance(status, str) else frozenset(map(Status, status))

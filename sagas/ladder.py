@@ -136,7 +136,7 @@ def _climb(draft: Draft, index: int, *, ask: bool, delay: float) -> None:
     slot = draft.slot(index)
     if draft.progress.reason is not None:
         _give_up(draft, index)
-    elif ask and slot.doubt and draft.saga.step(index).ask is not None:
+    elif ask and slot.doubt and draft.saga.calls[index][Work.PROBE] is not None:
         draft.spend(index, Work.PROBE, 0)
         draft.schedule(index, Work.PROBE)
     elif draft.may_retry(index):

@@ -83,9 +83,17 @@ class Places:
         place = self._shared.get(key)
         if place is None:
             if len(self._shared) >= LIMIT:
-                self._shared.clear()
+                self._forget()
             place = self._shared[key] = Place.of(saga, progress, shared=True)
         return place
+
+    def _forget(self) -> None:
+        """Let go of all of them. Each knows the next: one that an order still stands at must not keep the rest."""
+        for place in self._shared.values():
+            place.shared = False
+            place.moves.clear()
+        self._shared.clear()
+        self._starts.clear()
 
 
 def recurring(event: Event) -> Key | None:

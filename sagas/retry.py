@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
+#: Seconds: a thousand years. What is longer leaves the calendar, and could not be stored as a time.
+LONGEST = 1000 * 366 * 86_400.0
+
+#: What is counted is stored, and must be a number that JSON holds.
+MOST_ATTEMPTS = 10**9
+
 
 @frozen(kw_only=True)
 class Retry:
@@ -14,10 +20,12 @@ class Retry:
     which failed together do not come back together.
     """
 
-    attempts: int = field(default=3, validator=validators.ge(1))
-    first: float = field(default=0.1, validator=validators.ge(0))  #: seconds
+    attempts: int = field(
+        default=3, validator=[validators.instance_of(int), validators.ge(1), validators.le(MOST_ATTEMPTS)]
+    )
+    first: float = field(default=0.1, validator=[validators.ge(0), validators.le(LONGEST)])  #: seconds
     factor: float = field(default=2.0, validator=validators.ge(1))
-    longest: float = field(default=60.0, validator=validators.ge(0))  #: seconds
+    longest: float = field(default=60.0, validator=[validators.ge(0), validators.le(LONGEST)])  #: seconds
     jitter: float = field(default=0.2, validator=[validators.ge(0), validators.le(1)])
 
     def delay(self, tries: int, luck: float) -> float:

@@ -8,6 +8,7 @@ nothing happened, except the one that says so.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, cast
@@ -83,8 +84,8 @@ class Runner:
                 self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
                 continue
             attempt = Attempt(self, key, state, run, call)
-            self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             attempt.timer = self.timers.after(call.timeout, attempt.expire)
+            self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             attempt.task = self.runtime.spawn(self._run(attempt))
 
     def alive(self, key: int) -> frozenset[Hashable]:
@@ -137,12 +138,14 @@ class Runner:
                 result = await attempt.call.function(**arguments)
             else:
                 result = await self.runtime.in_thread(partial(attempt.call_in_thread, arguments))
+                if inspect.isawaitable(result):  # a decorator hid that it is an `async def`: nothing has been done yet
+                    result = await result
             how = self._stored(attempt, result) if attempt.run.work is Work.ACTION else self._found(attempt, result)
         except PermanentError as error:
             how = Refused(failure(error))
-        except asyncio.CancelledError as error:
-            how = Unknown(failure(error))
-        except Exception as error:  # noqa: BLE001  # whatever else it raises, the effect may have happened
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever else it raises, the effect may have happened
             how = Unknown(failure(error))
         if not attempt.stopped:
             self._report(attempt, how)

@@ -17,7 +17,7 @@ from .errors import DefinitionError
 from .inject import Binding, Offer, bind, members, snake, type_hints
 from .progress import Work
 from .receive import Receive
-from .retry import BEFORE_PIVOT, UNTIL_DONE, Retry
+from .retry import BEFORE_PIVOT, LONGEST, UNTIL_DONE, Retry
 from .step import Call, Step
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
@@ -146,8 +146,11 @@ class Saga(Generic[I]):
         if not self.name or not self.slots:
             msg = f"saga {self.name!r} needs a name and at least one step"
             raise DefinitionError(msg)
-        if self.deadline is not None and self.deadline <= 0:
-            msg = f"saga {self.name!r} has a deadline of {self.deadline:g} s: give a timedelta above zero"
+        if self.deadline is not None and not 0 < self.deadline <= LONGEST:
+            msg = (
+                f"saga {self.name!r} has a deadline of {self.deadline:g} s: "
+                "give a timedelta above zero, up to a thousand years"
+            )
             raise DefinitionError(msg)
         names = [slot.name for slot in self.slots]
         odd = next((name for name in names if not name or not name.isprintable() or set(name) & set(" /")), None)

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from attrs import field, frozen
 
 from .errors import DefinitionError
-from .retry import PROBING, UNTIL_DONE, Retry
+from .retry import LONGEST, PROBING, UNTIL_DONE, Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,9 +56,13 @@ class Call:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "is_async", inspect.iscoroutinefunction(self.function))
-        if not self.timeout > 0:
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
             name = getattr(self.function, "__name__", "step")
-            msg = f"{name!r} has a timeout of {self.timeout!r} s: give a number of seconds above zero"
+            msg = f"{name!r} is a generator, whose body would never run: drop its `yield`"
+            raise DefinitionError(msg)
+        if not 0 < self.timeout <= LONGEST:
+            name = getattr(self.function, "__name__", "step")
+            msg = f"{name!r} has a timeout of {self.timeout!r} s: give seconds above zero, up to a thousand years"
             raise DefinitionError(msg)
 
 

@@ -87,7 +87,7 @@ def _retry(draft: Draft, _event: Control, park: Park) -> str:
 def _retry_action(draft: Draft, index: int) -> str:
     """Begin the ladder anew: the probe first where there is one, since it can do no harm."""
     step, slot = draft.saga.step(index), draft.slot(index)
-    probes = slot.doubt and step.ask is not None
+    probes = slot.doubt and draft.saga.calls[index][Work.PROBE] is not None
     if not probes and not step.repeatable:
         return _NO
     slot.spent = (0, 0, slot.spent[Work.COMPENSATION])

@@ -199,7 +199,8 @@ class Changes:
             if write.waiting is not None:
                 guards.append((key, write.waiting))
         moved = sum(self._rows(statement, values) for statement, values in moves.items())
-        if moved != len(writes) or self._connection.execute(STATEMENTS["strays"]).fetchone() is not None:
+        stray = self._connection.execute(STATEMENTS["strays"]).fetchone()
+        if moved != len(writes) or (stray is not None and any(write.key == stray[0] for write in writes)):
             raise Refused(Stale())
         if self._many("consume", consumed) != len(consumed):
             raise Refused(Stale())

@@ -47,6 +47,7 @@ class Codec:
 
     def __init__(self, converter: Converter | None = None, *, limit: int = LIMIT) -> None:
         self._converter = converter or make_converter()
+        self._is_ours = converter is None
         self._limit = limit
 
     def encode(self, value: object, what: str) -> bytes:
@@ -55,6 +56,10 @@ class Codec:
         try:
             plain = self._converter.unstructure(value)
             body = orjson.dumps(plain)
+            if (
+                not self._is_ours
+            ):  # JSON that it has written itself (`orjson.Fragment`) is neither checked nor in our form
+                body = orjson.dumps(orjson.loads(body))
             exact = b"null" not in body or _is_finite(plain)
         except Exception as error:
             raise Unencodable(

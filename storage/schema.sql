@@ -154,8 +154,8 @@ where actors.revision = excluded.revision - 1 and status = excluded.status and p
     and wake_at is excluded.wake_at;
 
 -- name: strays
--- Whether a move was written for an actor that is not there.
-select 1 from actors where id = '' and definition = 0;
+-- For which actor that is not there a move was written.
+select key from actors where id = '' and definition = 0;
 
 -- name: quarantine
 -- Stop an actor without touching its snapshot; the checksum moves with the revision, so a wrong one stays wrong.

@@ -89,7 +89,7 @@ class Writer:
                     await asyncio.sleep(0)  # it begins; and while the disk works on it, the one before is answered
                     await self._answer()
                     results = await committing
-                    self._answers = deque(zip([done for _, done in self._batch], results, strict=True))
+                    self._answers.extend(zip([done for _, done in self._batch], results, strict=True))
                     self._batch.clear()
                 await self._answer()
                 if self._urgent or self._ordinary:
@@ -100,12 +100,13 @@ class Writer:
                 self._sleeps = True
                 await self._wake.wait()
                 self._sleeps = False
-        except asyncio.CancelledError:
+        except BaseException:
             # A loop that ends cancels the writer with all other tasks: nobody may wait for an answer for ever.
             self._answer_all(StoreUnavailable("the event loop ended in the middle of a write: its outcome is unknown"))
             raise
 
     def _answer_all(self, error: StoreError) -> None:
+        self._closing = error
         unanswered = [done for done, _ in self._answers]
         unanswered += [done for _, done in (*self._batch, *self._urgent, *self._ordinary)]
         for queue in (self._answers, self._batch, self._urgent, self._ordinary):
@@ -125,7 +126,10 @@ class Writer:
         return batch
 
     async def _commit_batch(self, batch: deque[_Item]) -> Sequence[Result]:
-        """Put a batch on disk. After trouble everything that waits belongs to it, and has the same result."""
+        """Put a batch on disk. After trouble everything that waits belongs to it, and has the same result.
+
+        That is told before what is left of the batch before: those answers would begin work on a store in trouble.
+        """
         try:
             return await self._commit([write for write, _ in batch])
         except StoreBusy as error:
@@ -136,7 +140,9 @@ class Writer:
             batch += self._ordinary
             self._urgent.clear()
             self._ordinary.clear()
-            return [error] * len(batch)
+            self._answers.extendleft([(done, error) for _, done in reversed(batch)])
+            batch.clear()
+            return []
 
     async def _answer(self) -> None:
         """Call back for the batch before.

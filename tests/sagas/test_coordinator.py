@@ -2,7 +2,10 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -14,6 +17,7 @@ from atone import (
     MemoryStore,
     PermanentError,
     Retry,
+    Saga,
     SqliteStore,
     Status,
     StepContext,
@@ -255,3 +259,53 @@ async def test_many_orders_at_once_on_the_real_clock(kind: str, tmp_path: Path) 
         await until(lambda: len(booked) == 25)
     assert [outcome.status is Status.COMPLETED for outcome in outcomes] == [n % 2 == 0 for n in range(50)]
     assert sorted(booked) == list(range(1, 50, 2))
+
+
+async def test_a_compensation_behind_a_decorator_is_run() -> None:
+    """The decorator hides that it is an `async def`; calling it is not enough."""
+    undone: list[str] = []
+
+    def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapper(*args: object, **kwargs: object) -> object:
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    @step(name="pack")
+    async def pack() -> None: ...
+
+    @pack.compensation
+    @traced
+    async def unpack() -> None:
+        undone.append("pack")
+
+    @step(pivot=True)
+    async def ship() -> None:
+        raise PermanentError
+
+    saga = Saga("packed", input=Order, steps=[pack, ship])
+    async with Coordinator(MemoryStore(), sagas=[saga]) as coordinator:
+        handle = await coordinator.start(saga, Order(), id="1")
+        assert (await handle.outcome(timeout=10)).status is Status.COMPENSATED
+    assert ["pack"] == undone
+
+
+async def test_a_status_may_be_given_as_its_text() -> None:
+    """`Status` is text; its letters are not meant."""
+    async with Life([shop()], World()) as life:
+        await life.run()
+        assert {Status.COMPLETED: 1} == await life.coordinator.count(status="COMPLETED")  # type: ignore[arg-type]
+
+
+async def test_an_exception_of_any_kind_leaves_the_attempt_in_doubt_at_once() -> None:
+    """One that is no `Exception` must not leave the order waiting for a timeout."""
+
+    class Stopped(BaseException):
+        pass
+
+    world = World()
+    world.script["reserve"] = [Stopped()]
+    async with Life([line_of(effect("reserve", retry=TWICE))], world) as life:
+        assert (await life.run()).status is Status.COMPLETED
+    assert ["reserve#1", "reserve#2"] == world.log

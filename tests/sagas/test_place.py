@@ -1,5 +1,7 @@
 """Places that orders share: what is remembered is what the planner would decide."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -106,3 +108,18 @@ def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "COMPLETED" == state.place.status
     assert len(it.places._shared) <= 3
     assert Places().start(saga).progress == it.places.start(saga).progress
+
+
+def test_places_that_were_forgotten_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each knows the next: one that an order stands at, or that orders begin at, must not keep all behind it."""
+    monkeypatch.setattr(place, "LIMIT", 3)
+    saga = Saga("many", input=Order, steps=[compensatable(str(number)) for number in range(6)])
+    it = behaviour(saga)
+    passed = []
+    state = it.decide(it.begin("1", saga, Order()), Begin(), Moment(0.0)).state
+    for index in range(6):
+        passed.append(weakref.ref(state.place))
+        state = it.decide(state, Ended(index, Work.ACTION, 1, Returned(None)), Moment(0.0)).state
+    gc.collect()
+
+    assert len([one for one in passed if one() is not None]) <= 3

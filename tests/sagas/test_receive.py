@@ -52,8 +52,18 @@ def test_two_types_of_one_name_are_refused() -> None:
         receive(Approve | other)
 
 
-@pytest.mark.parametrize("timeout", [timedelta(0), timedelta(seconds=-1)])
+@pytest.mark.parametrize("timeout", [timedelta(0), timedelta(seconds=-1), timedelta.max])
 def test_a_timeout_is_above_zero(timeout: timedelta) -> None:
     """A wait that is over before it begins is a mistake."""
     with pytest.raises(DefinitionError, match=r"timeout.*above zero"):
         receive(Approve, timeout=timeout)
+
+
+def test_a_predicate_is_a_plain_function() -> None:
+    """What an `async def` returns is true, whatever it says."""
+
+    async def never(_: object) -> bool:
+        return False
+
+    with pytest.raises(DefinitionError, match="async def"):
+        receive(Approve, when=never)  # type: ignore[arg-type]

@@ -1,3 +1,6 @@
+import math
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +49,10 @@ def test_a_policy_that_makes_no_sense_is_refused(options: dict[str, float]) -> N
 
     with pytest.raises(ValueError, match=name):
         Retry(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("attempts", [0, math.inf, 10**20, "3"])
+def test_attempts_are_a_number_that_can_be_stored(attempts: Any) -> None:
+    """They are counted in the snapshot: infinity would come back as nothing, and the order could not be read."""
+    with pytest.raises((TypeError, ValueError)):
+        Retry(attempts=attempts)

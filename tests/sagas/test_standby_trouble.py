@@ -1,6 +1,8 @@
 """A process that does not host meets a sick disk: it must become well by itself, as a host does."""
 
 import asyncio
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,20 @@ async def test_a_claim_that_met_a_full_disk_is_tried_again(tmp_path: Path) -> No
                 await asyncio.sleep(0.05)
     finally:
         await second.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("host", [True, False])
+async def test_a_purge_that_met_a_full_disk_can_be_repeated(tmp_path: Path, host: bool) -> None:
+    """The writer refuses everything until the store is opened again, and no beat of ours would notice."""
+    store = FullOnce(tmp_path / "orders.db")
+    first = Coordinator(SqliteStore(tmp_path / "orders.db"), sagas=[])
+    async with first, Coordinator(store, sagas=[], host=host) as other:
+        store.full = True
+        with pytest.raises(StoreUnavailable):
+            await other.purge(older_than=timedelta(0))
+        async with asyncio.timeout(10):
+            while True:
+                await asyncio.sleep(0.01)
+                with suppress(StoreUnavailable):
+                    assert 0 == await other.purge(older_than=timedelta(0))
+                    break

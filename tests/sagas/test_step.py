@@ -1,3 +1,5 @@
+import math
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -109,3 +111,25 @@ def test_a_step_is_made_of_a_function(action: Any) -> None:
     """A class above which `@step` stands is a mistake, and is told so."""
     with pytest.raises(DefinitionError, match=r"@step needs a function.*put it above"):
         step(action)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf, 1e12])
+def test_a_timeout_is_a_time_that_comes(timeout: float) -> None:
+    """No timer could be set for another one, and the order would crash again and again."""
+    with pytest.raises(DefinitionError, match="timeout"):
+        step(timeout=timeout)(lambda: None)
+
+
+def test_a_generator_is_no_step_and_no_compensation() -> None:
+    """Calling it does nothing, and yet it returns: a compensation would count as acknowledged."""
+
+    async def release() -> AsyncIterator[None]:
+        yield
+
+    def numbers() -> Iterator[None]:
+        yield
+
+    with pytest.raises(DefinitionError, match="generator"):
+        step(lambda: None).compensation(release)
+    with pytest.raises(DefinitionError, match="generator"):
+        step(lambda: None).probe(numbers)

@@ -7,12 +7,14 @@ from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from atone.storage import Codec, TooLarge, Undecodable, Unencodable, checksum
+from atone.storage.codec import make_converter
 
 
 class Size(StrEnum):
@@ -155,3 +157,14 @@ def test_checksum_notices_bytes_and_revisions(body: bytes, revision: int) -> Non
     if body:
         flipped = bytes([body[0] ^ 1]) + body[1:]
         assert checksum(revision, flipped) != right
+
+
+def test_json_that_a_converter_wrote_itself_is_checked_and_brought_into_our_form() -> None:
+    """Its length decides where a result is kept, and must be the same when it is read back."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Decimal, lambda number: orjson.Fragment(str(number)))
+    codec = Codec(converter)
+
+    assert b"[1000000000.0]" == codec.encode([Decimal("1E+9")], "it")
+    with pytest.raises(Unencodable):
+        codec.encode([Decimal("Infinity")], "it")

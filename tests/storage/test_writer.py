@@ -189,3 +189,53 @@ async def test_later_failure_replaces_the_first() -> None:
     await writer.close(StoreClosed("x"))
     with pytest.raises(StoreClosed):
         await answer(writer.submit, data())
+
+
+async def test_trouble_is_told_before_what_is_left_of_the_batch_before() -> None:
+    """What is answered later would begin work although the store is known to be in trouble."""
+    batches = answered = 0
+    told_at: int | None = None
+
+    async def commit(writes: list[Write[Any]]) -> list[Any]:
+        nonlocal batches
+        batches += 1
+        await asyncio.sleep(0)
+        if batches == 2:
+            raise DiskFull("x", "full")
+        return [Done()] * len(writes)
+
+    def done(result: object) -> None:
+        nonlocal answered, told_at
+        answered += 1
+        if isinstance(result, DiskFull) and told_at is None:
+            told_at = answered
+
+    writer = Writer(commit)
+    for number in range(10 * SLICE):
+        writer.submit(data(f"{number}"), done)
+    await settle(lambda: batches == 1)
+    writer.submit(data("next"), done)
+    await settle(lambda: answered == 10 * SLICE + 1)
+
+    assert told_at is not None
+    assert told_at <= 3 * SLICE
+    await writer.close(StoreClosed("x"))
+
+
+async def test_a_write_from_a_callback_of_a_writer_that_ends_is_answered() -> None:
+    """It is refused, and not queued where nobody looks any more."""
+    shelf = Shelf()
+    shelf.open.clear()
+    writer = Writer(shelf.commit)
+    answers: list[object] = []
+
+    def done(result: object) -> None:
+        answers.append(result)
+        writer.submit(data("more"), answers.append)
+
+    writer.submit(data("first"), done)
+    await settle(lambda: bool(shelf.batches))
+    writer._task.cancel()
+    await settle(lambda: len(answers) == 2)
+
+    assert all(isinstance(one, StoreUnavailable) for one in answers)
