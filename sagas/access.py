@@ -27,9 +27,13 @@ from ..storage import (
     Phase,
     Record,
     Store,
+    StoreBusy,
     StoreError,
     Tombstone,
+    TooLarge,
+    Unencodable,
     Write,
+    WriteRefused,
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
 from .behaviour import REQUESTS, OrderBehaviour, OrderState
@@ -51,6 +55,8 @@ from .views import Outcome, Transition, recorded_outcome, transition
 MAILBOX = 1000
 #: Characters of an id.
 ID_LENGTH = 200
+#: Bytes of a person's name, and of a reason.
+WORDS = 4000
 #: History rows read at a time.
 PAGE = 256
 #: Seconds before a store in trouble is opened again.
@@ -73,9 +79,8 @@ class Access:
     supervisor: Supervisor[OrderState] | None = None  #: while this process hosts
     is_open: bool = False
     failure: BaseException | None = None
-    sick: bool = (
-        False  #: a write failed, or following did: while this process does not host, nobody else opens the store again
-    )
+    #: a write failed, or following did: while this process does not host, nobody else opens the store again
+    sick: bool = False
 
     def check(self) -> None:
         """Raise `CoordinatorFailed` or `CoordinatorClosed` where nothing can be asked any more."""
@@ -88,9 +93,13 @@ class Access:
         """Write to the store, and notice that it is in trouble. Raises a `StoreError`."""
         try:
             return await self.store.write(write)
-        except StoreError:
-            self.sick = True
+        except StoreError as error:
+            self._notice(error)
             raise
+
+    def _notice(self, error: StoreError) -> None:
+        """A store that is busy, or refuses one row, is well: to open it again would only cut off who is reading."""
+        self.sick = self.sick or not isinstance(error, StoreBusy | WriteRefused)
 
     def fail(self, error: BaseException) -> None:
         """The engine has failed: whoever waits and whoever calls is told."""
@@ -141,6 +150,8 @@ class Access:
     async def request(self, order_id: str, control: Control, message_id: str | None, seconds: float) -> str:
         """Accept a message of the control lane and wait for its decision; raises `AnswerPending`."""
         self.check()
+        for what, text in (("the name of who asks", control.by), ("the reason", control.why)):
+            _check_words(what, text)
         body = REQUESTS.encode(control, "the request")
         with self.feed.subscribe(order_id) as subscription:
             result = await self._accept(order_id, message_id, Lane.CONTROL, control.verb, body)
@@ -184,7 +195,7 @@ class Access:
         self.store.submit(accept, done)
         result = await answer
         if isinstance(result, StoreError):
-            self.sick = True
+            self._notice(result)
             raise result.with_traceback(None)  # one error may answer many writes
         if isinstance(result, Full):
             raise MailboxFull(order_id, result.limit)
@@ -275,6 +286,15 @@ class Access:
 
 
 _ANSWERS = frozenset([*CancelAnswer, *VerbAnswer])
+
+
+def _check_words(what: str, text: object) -> None:
+    """Raise for what is no text, or too long: it is kept with the order, and in its history, for ever."""
+    if not isinstance(text, str):
+        raise Unencodable(f"{what} is a {type(text).__name__}: give a text")
+    size = len(text.encode(errors="replace"))
+    if size > WORDS:
+        raise TooLarge(what, size, WORDS)
 
 
 def check_id(what: str, text: object) -> None:

@@ -13,7 +13,7 @@ from attrs import frozen
 from ..storage import Undecodable
 from .errors import DefinitionError
 from .inject import snake
-from .retry import LONGEST
+from .retry import seconds
 
 
 @frozen
@@ -59,14 +59,11 @@ def receive(
     if unknown:
         msg = f"receive() declines {', '.join(sorted(unknown))} without receiving it: add it to the types"
         raise DefinitionError(msg)
-    if timeout is not None and not timedelta(0) < timeout <= timedelta(seconds=LONGEST):
-        msg = f"receive() has a timeout of {timeout}: give a timedelta above zero, up to a thousand years"
-        raise DefinitionError(msg)
     if inspect.iscoroutinefunction(when):
         msg = "receive() has a `when` that is an `async def`, which is true whatever it says: make it a plain function"
         raise DefinitionError(msg)
-    seconds = timeout.total_seconds() if timeout is not None else None
-    return Receive(name or _default_name(members), members, declines, seconds, when)
+    limit = seconds(timeout, "receive() has a timeout")
+    return Receive(name or _default_name(members), members, declines, limit, when)
 
 
 def _members(types: type | UnionType) -> tuple[type, ...]:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from attrs import field, frozen, validators
+
+from .errors import DefinitionError
 
 #: Seconds: a thousand years. What is longer leaves the calendar, and could not be stored as a time.
 LONGEST = 1000 * 366 * 86_400.0
 
 #: What is counted is stored, and must be a number that JSON holds.
 MOST_ATTEMPTS = 10**9
+
+
+def seconds(time: object, what: str) -> float | None:
+    """A time that a definition gives; raises `DefinitionError` for one that is none, or not above zero."""
+    if time is None:
+        return None
+    if not isinstance(time, timedelta) or not timedelta(0) < time <= timedelta(seconds=LONGEST):
+        msg = f"{what} of {time!s}: give a timedelta above zero, up to a thousand years"
+        raise DefinitionError(msg)
+    return time.total_seconds()
 
 
 @frozen(kw_only=True)

@@ -17,7 +17,7 @@ from .errors import DefinitionError
 from .inject import Binding, Offer, bind, members, snake, type_hints
 from .progress import Work
 from .receive import Receive
-from .retry import BEFORE_PIVOT, LONGEST, UNTIL_DONE, Retry
+from .retry import BEFORE_PIVOT, UNTIL_DONE, Retry, seconds
 from .step import Call, Step
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
@@ -80,7 +80,7 @@ class Saga(Generic[I]):
         self.name = name
         self.version = version
         self.input = input
-        self.deadline = deadline.total_seconds() if deadline is not None else None
+        self.deadline = seconds(deadline, f"saga {name!r} has a deadline")
         self.slots: tuple[AnyStep | Receive, ...] = tuple(_flatten(steps))
         self.nodes = tuple(_number(steps))
         self.pivot = next((i for i, slot in enumerate(self.slots) if isinstance(slot, Step) and slot.pivot), None)
@@ -143,14 +143,12 @@ class Saga(Generic[I]):
         return Place(slot.name, zone.value, kind, undoes=undoes, turns_back=back)
 
     def _check(self) -> None:
-        if not self.name or not self.slots:
-            msg = f"saga {self.name!r} needs a name and at least one step"
+        name: object = self.name
+        if not isinstance(name, str) or not name.isprintable() or not name or not self.slots:
+            msg = f"saga {self.name!r} needs a name that can be printed, and at least one step"
             raise DefinitionError(msg)
-        if self.deadline is not None and not 0 < self.deadline <= LONGEST:
-            msg = (
-                f"saga {self.name!r} has a deadline of {self.deadline:g} s: "
-                "give a timedelta above zero, up to a thousand years"
-            )
+        if type(self.version) is not int or not 0 < self.version < 2**31:
+            msg = f"saga {self.name!r} has the version {self.version!r}: give a whole number from 1 on"
             raise DefinitionError(msg)
         names = [slot.name for slot in self.slots]
         odd = next((name for name in names if not name or not name.isprintable() or set(name) & set(" /")), None)

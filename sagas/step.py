@@ -60,9 +60,14 @@ class Call:
             name = getattr(self.function, "__name__", "step")
             msg = f"{name!r} is a generator, whose body would never run: drop its `yield`"
             raise DefinitionError(msg)
-        if not 0 < self.timeout <= LONGEST:
+        timeout: object = self.timeout
+        if not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST:
             name = getattr(self.function, "__name__", "step")
             msg = f"{name!r} has a timeout of {self.timeout!r} s: give seconds above zero, up to a thousand years"
+            raise DefinitionError(msg)
+        if not isinstance(self.retry, Retry | None):
+            name = getattr(self.function, "__name__", "step")
+            msg = f"{name!r} has {self.retry!r} for its retry: give a Retry(...)"
             raise DefinitionError(msg)
 
 

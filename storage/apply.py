@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import evolve
+
 from .changes import Changes, Refused
 from .failure import is_of_one_row, of_one_row
 from .lease import Release
 from .statements import STATEMENTS
-from .store import Fenced, Write
+from .store import Advance, Fenced, Write
 
 
 class Applier:
@@ -58,7 +60,10 @@ class Applier:
         results: list[Any] = [None] * len(writes)
         for kind, places in self._sorted(writes, results).items():
             for place in places:
-                results[place] = self._alone(self._changes.by_kind[kind], writes[place])
+                write = writes[place]
+                if isinstance(write, Advance) and write.in_place:
+                    write = evolve(write, in_place=False)  # what the actor knows may be wrong, and is no guard
+                results[place] = self._alone(self._changes.by_kind[kind], write)
         return results
 
     def _alone(self, apply: Callable[[Any], list[Any]], write: Write[Any]) -> Any:

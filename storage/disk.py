@@ -169,8 +169,6 @@ class Disk:
         answers = dict(write.consumed)
         if row is None or row.record.revision != write.revision - 1 or not self._waiting(row, answers):
             return Stale()
-        if write.in_place and not write.snapshot.stays(row.record.snapshot):
-            return Stale()
         left = sum(message.seq not in answers for message in row.unread())
         if write.waiting is not None and left != write.waiting:
             return Unseen()

@@ -143,7 +143,8 @@ set revision = excluded.revision, epoch = excluded.epoch, status = excluded.stat
 where actors.revision = excluded.revision - 1;
 
 -- name: advance_in_place
--- The same for actors whose status, phase and time of waking stay: the indexes of these need not be touched.
+-- The same for actors whose status, phase and time of waking stay: the indexes of these need not be touched. Where they
+-- do not stay after all it changes no row, and the write is done in full.
 insert into actors (key, id, definition, created_at, revision, epoch, status, phase, wake_at, deaths, updated_at,
                     checksum, snapshot)
 values (?, '', 0, 0.0, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -253,7 +253,7 @@ class Advance(Write["Done | Stale | Fenced | Unseen"]):
     parts: tuple[tuple[str, bytes], ...] = ()
     waiting: int | None = None  #: with a number: commit only if so many messages are left unconsumed, and no more
     urgent: bool = False
-    in_place: bool = False  #: the snapshot `stays`, which is quicker to write; `Stale` where it does not
+    in_place: bool = False  #: the snapshot `stays`, as far as the actor knows: then it is quicker to write
 
 
 @frozen

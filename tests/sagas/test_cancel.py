@@ -13,6 +13,8 @@ from atone import (
     Retry,
     Status,
     StepStatus,
+    TooLarge,
+    Unencodable,
     VerbAnswer,
     parallel,
     receive,
@@ -287,3 +289,16 @@ async def test_a_refusal_after_a_cancel_is_owed_nothing() -> None:
         gate.set()
         assert (await life.outcome()).status is Status.COMPENSATED
     assert world.log == ["reserve#1", "charge#1", "reserve.undo#1"]
+
+
+async def test_a_reason_is_a_text_of_some_length() -> None:
+    """It is kept with the order for ever: what is no text or too long is refused, and the order goes on."""
+    saga = line_of(effect("reserve"), receive(Approve), effect("charge"))
+    async with Life([saga], World()) as life:
+        handle = await life.start()
+        await life.reach(Status.WAITING)
+        with pytest.raises(TooLarge, match="the reason takes 900,000 bytes"):
+            await handle.cancel("x" * 900_000, by="me")
+        with pytest.raises(Unencodable, match="name of who asks is a int"):
+            await handle.cancel("no", by=7)  # type: ignore[arg-type]
+        assert await life.status() is Status.WAITING

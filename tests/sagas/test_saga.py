@@ -1,5 +1,6 @@
 """What is checked when a saga is defined, and what its fingerprint covers."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -50,7 +51,7 @@ def saga(*steps: Any, **options: Any) -> Saga[Order]:
             "after the pivot.*drop decline=",
         ),
         ([plain("ship", pivot=True), receive(Approve, timeout=timedelta(1))], {}, "after the pivot.*drop.*timeout="),
-        ([compensatable("a")], {"deadline": timedelta(0)}, "deadline of 0 s: give a timedelta above zero"),
+        ([compensatable("a")], {"deadline": timedelta(0)}, "deadline of 0:00:00: give a timedelta above zero"),
     ],
 )
 def test_what_could_lose_money_or_never_run_is_refused(steps: list[Any], options: dict[str, Any], words: str) -> None:
@@ -210,3 +211,25 @@ def test_code_and_deadline_leave_the_fingerprint() -> None:
         """Undo it right."""
 
     assert saga(compensatable("a")).fingerprint == saga(with_probe(mended), deadline=timedelta(1)).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("rubbish", "words"),
+    [
+        (lambda: Saga("s", version="1", input=Order, steps=[compensatable("a")]), "version"),  # type: ignore[arg-type]
+        (lambda: Saga("s", version=2**70, input=Order, steps=[compensatable("a")]), "version"),
+        (lambda: Saga("\ud800", input=Order, steps=[compensatable("a")]), "can be printed"),
+        (lambda: Saga("s", input=Order, steps=[compensatable("a")], deadline=5), "timedelta"),  # type: ignore[arg-type]
+        (lambda: receive(Order, timeout=5), "timedelta"),  # type: ignore[arg-type]
+        (lambda: step(timeout="5")(noted), "seconds"),  # type: ignore[call-overload]
+        (lambda: step(retry=5)(noted), "Retry"),  # type: ignore[call-overload]
+    ],
+)
+def test_rubbish_in_a_definition_is_named(rubbish: Callable[[], object], words: str) -> None:
+    """What is of the wrong kind is found when it is written, and the error says what to write instead."""
+    with pytest.raises(DefinitionError, match=words):
+        rubbish()
+
+
+async def noted() -> None:
+    """A step's function."""

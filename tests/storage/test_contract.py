@@ -190,15 +190,21 @@ async def test_a_move_of_nobody_leaves_nothing(store: Store) -> None:
 
 
 async def test_a_move_in_place_is_one(store: Store) -> None:
-    """Status, phase and time of waking are only written where they change: a write that is wrong about it is stale."""
+    """An actor that is wrong about what stays is written in full all the same; a wrong revision is stale."""
     epoch, key = await own(store), await begin(store, "a")
-    before = (await found(store, "a")).snapshot
+    last = (await found(store, "a")).snapshot
 
-    for other in (evolve(before, status="ELSE"), evolve(before, phase=Phase.IDLE), evolve(before, wake_at=3.0)):
-        assert await store.write(advance(key, 1, epoch, snapshot=other, in_place=True)) == Stale()
-    after = evolve(before, body=b"two", deaths=2)
-    assert await store.write(advance(key, 1, epoch, snapshot=after, in_place=True)) == Done()
-    assert (await found(store, "a")).snapshot == after
+    changes: tuple[dict[str, Any], ...] = (
+        {"body": b"two", "deaths": 2},
+        {"status": "ELSE"},
+        {"phase": Phase.IDLE},
+        {"wake_at": 3.0},
+    )
+    for revision, change in enumerate(changes, 1):
+        last = evolve(last, **change)
+        assert await store.write(advance(key, revision, epoch, snapshot=last, in_place=True)) == Done()
+        assert (await found(store, "a")).snapshot == last
+    assert await store.write(advance(key, 9, epoch, snapshot=last, in_place=True)) == Stale()
 
 
 async def test_stale_advance_changes_nothing(store: Store) -> None:
