@@ -1,0 +1,54 @@
+"""How long `import atone` takes in a new process: with its files in memory, and with all of them read from the disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from ..case import Case, Setting
+from ..figure import Figure
+
+PROGRAM = "import time; began = time.perf_counter(); import {0}; print(time.perf_counter() - began)"
+FILES = "import sys, {0}; print(*(f for m in list(sys.modules.values()) if (f := getattr(m, '__cached__', None) or getattr(m, '__file__', None))), sep='\\n')"  # noqa: E501
+TIMES = 5
+
+
+def importing(setting: Setting) -> list[Figure]:
+    """Of atone, or of what the bare loop needs."""
+    modules = "atone" if setting.system == "atone" else "asyncio, aiosqlite, orjson"
+    files = run(FILES.format(modules)).splitlines()
+    warm = [float(run(PROGRAM.format(modules))) for _ in range(TIMES)]
+    cold: list[float] = []
+    for _ in range(TIMES):
+        forget(files)
+        cold.append(float(run(PROGRAM.format(modules))))
+    middle = TIMES // 2
+    return [Figure("warm", sorted(warm)[middle] * 1000, "ms"), Figure("cold", sorted(cold)[middle] * 1000, "ms")]
+
+
+def run(program: str) -> str:
+    """What a new process prints."""
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+
+
+def forget(files: list[str]) -> None:
+    """Tell the system to drop these files from its memory; it drops what nobody has mapped."""
+    for name in files:
+        try:
+            descriptor = os.open(name, os.O_RDONLY)
+        except OSError:
+            continue  # built in, or in an archive
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+CASES = [
+    Case(
+        "import",
+        "import of the library in a new process, with its files in memory (warm) and on disk (cold)",
+        size={},
+        quick={},
+        measures={"atone": importing, "bare": importing},
+    )
+]
