@@ -33,7 +33,9 @@ ALWAYS = {LIMIT, ALONE}
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works; no figure means anything")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, to see that it works; no figure means anything"
+    )
     parser.add_argument("--case", action="append", metavar="NAME", help="only cases of this name; may hold *")
     parser.add_argument("--system", action="append", metavar="NAME", help="only this system, and the references")
     parser.add_argument("--peers", action="store_true", help="peers too: installs them on first use")

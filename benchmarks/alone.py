@@ -10,11 +10,13 @@ import random
 import sqlite3
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from .case import Setting
 from .drive import Run
 from .figure import Figure
+from .process import resident
 
 SCHEMA = """
 pragma journal_mode = wal;
@@ -95,3 +97,13 @@ def wake(path: Path, orders: int, *, commits: int, seconds: float) -> Run:
         latencies += [time.perf_counter() - now] * BATCH
     database.close()
     return Run(time.perf_counter() - began, latencies)
+
+
+def first_order(path: Path, pipe: Connection) -> None:
+    """In a new process: open a file, commit four times, and tell when each was done."""
+    database = connect(path)
+    opened = time.monotonic()
+    for seq in range(4):
+        commit(database, [("first", seq, "running", b"x" * 300)])
+    pipe.send((opened, time.monotonic(), resident()))
+    database.close()

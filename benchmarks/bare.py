@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from orjson import dumps
 from .case import Setting
 from .drive import Run, drive, during
 from .figure import Figure
+from .process import resident
 
 STEPS = ("reserve", "charge", "ship")
 UPSERT = (
@@ -93,7 +95,9 @@ async def order(journal: Journal, number: int, commits: int, payload: str) -> No
         if seq > 1:
             await asyncio.sleep(0)
             state["results"][event] = {"id": f"{event}-{number}", "note": payload}
-        await journal.commit((state["id"], seq, "completed" if seq == commits else "running", None, dumps(state)), event)
+        await journal.commit(
+            (state["id"], seq, "completed" if seq == commits else "running", None, dumps(state)), event
+        )
 
 
 async def run(path: Path, *, commits: int = 4, flight: int, seconds: float, payload: int = 0) -> Run:
@@ -110,7 +114,20 @@ async def run(path: Path, *, commits: int = 4, flight: int, seconds: float, payl
 def figures(setting: Setting, *, commits: int = 4, payload: int = 0, unit: str = "orders/s") -> list[Figure]:
     """How many a second, as a reference for a case of the same size."""
     flight, seconds = setting.number("flight"), setting.size["seconds"]
-    found = asyncio.run(
-        run(setting.folder / "bare.db", commits=commits, flight=flight, seconds=seconds, payload=payload)
-    )
+    path = setting.folder / f"bare-{commits}.db"
+    found = asyncio.run(run(path, commits=commits, flight=flight, seconds=seconds, payload=payload))
     return [Figure("", found.rate, unit)]
+
+
+def first_order(path: Path, pipe: Connection) -> None:
+    """In a new process: open a file, bring one order to its end, and tell when each was done."""
+
+    async def serve() -> None:
+        journal = Journal(path)
+        await journal.open()
+        opened = time.monotonic()
+        await order(journal, 0, 4, "")
+        pipe.send((opened, time.monotonic(), resident()))
+        await journal.close()
+
+    asyncio.run(serve())

@@ -49,7 +49,7 @@ class Campaign:
         folder = Path(mkdtemp(prefix=f"{case.name}-", dir=self.folder))
         setting = Setting(system.name, folder, case.size_for(system.name, quick=self.quick))
         try:
-            figures = system.measure(case.measures[system.name], setting)
+            figures = system.measure(case.measures[system.name], setting, patience=60 if self.quick else 1_200)
         except Unable as error:
             results.fail(case.name, system.name, str(error))
             return f"– {error}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
 from atone import Coordinator, Handle, Saga, SendAnswer, SqliteStore, Status
 
 from .orders import APPROVED, REFUSED, SAGA, Approve, Order
+from .process import resident
 from .shop import StepLog
 
 FINAL = [status for status in Status if status.final]
@@ -69,3 +72,16 @@ class AtoneShop:
 def open_shop(system: str, folder: Path, *, log: StepLog | None = None) -> AtoneShop:  # noqa: ARG001  # one shop only
     """The shop in this folder."""
     return AtoneShop(folder, log or StepLog())
+
+
+def first_order(path: Path, pipe: Connection) -> None:
+    """In a new process: open the file, bring one order to its end, and tell when each was done."""
+
+    async def serve() -> None:
+        async with coordinator(path) as door:
+            opened = time.monotonic()
+            id = f"first-{time.time_ns()}-0"
+            await (await door.start(SAGA, Order(id), id=id)).outcome()
+            pipe.send((opened, time.monotonic(), resident()))
+
+    asyncio.run(serve())

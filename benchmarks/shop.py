@@ -63,13 +63,13 @@ class StepLog:
     def __init__(self, folder: Path | None = None, *, hang: bool = False) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._file = None if folder is None else os.open(folder / "steps.log", flags, 0o600)
-        self._hang = hang
+        self.hangs = hang
 
     async def act(self, order: str, step: str) -> dict[str, str]:
         """The body of every step and every compensation, of all systems."""
         if self._file is not None:
             os.write(self._file, f"{order} {step}\n".encode())
-        if self._hang and step == STEPS[number_of(order) % len(STEPS)]:
+        if self.hangs and step == STEPS[number_of(order) % len(STEPS)]:
             await asyncio.Event().wait()
         await asyncio.sleep(0)
         return {"id": f"{step}-{order}"}

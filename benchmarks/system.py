@@ -17,8 +17,6 @@ from .case import Measure, Setting
 from .figure import Figure
 
 ROOT = Path(__file__).parents[1]
-#: Seconds after which a measurement has failed.
-PATIENCE = 1_200
 
 
 class Unable(Exception):
@@ -35,8 +33,8 @@ class System:
     environment: Mapping[str, str] = {}
     unable: str | None = None  #: why it cannot be measured
 
-    def measure(self, measure: Measure, setting: Setting, *, patience: float = PATIENCE) -> list[Figure]:
-        """Measure in a process of its own; raises `Unable`."""
+    def measure(self, measure: Measure, setting: Setting, *, patience: float) -> list[Figure]:
+        """Measure in a process of its own, which may take so many seconds; raises `Unable`."""
         if self.unable is not None:
             raise Unable(self.unable)
         command = [self.python, "-m", "benchmarks.child", measure.__module__, measure.__name__, self.name]

@@ -35,14 +35,13 @@ def recovery(setting: Setting) -> list[Figure]:
     began = time.monotonic()
     second = _start(setting, "second_life")
     output, _ = second.communicate()
-    figures = {figure.name: figure for figure in child.read(output) or ()}
+    found = {figure.name: figure.value for figure in child.read(output) or ()}
     orders = setting.number("orders")
-    ended = figures["all ended"].value - began
+    rate = orders / (found["all ended"] - found["open"])
     return [
-        Figure("first new order", figures["first new order"].value - began, "s"),
-        Figure("all ended", ended, "s"),
-        Figure("resumed", orders / ended, "orders/s"),
-        Figure("resumed, to steady rate", orders / ended / figures["steady"].value, "x"),
+        *(Figure(name, found[name] - began, "s") for name in ("open", "first new order", "all ended")),
+        Figure("resumed", rate, "orders/s"),
+        Figure("resumed, to steady rate", rate / found["steady"], "x"),
         Figure("steps repeated", repeated(steps_run(setting.folder), orders), "steps"),
     ]
 
@@ -92,6 +91,7 @@ def second_life(setting: Setting) -> list[Figure]:
     async def live() -> list[Figure]:
         orders = setting.number("orders")
         async with setting.shop(log=StepLog(setting.folder)) as shop:
+            opened = time.monotonic()
             await shop.order(orders)
             served = time.monotonic()
             await shop.ended(orders + 1)
@@ -99,6 +99,7 @@ def second_life(setting: Setting) -> list[Figure]:
             flight = min(1_000, setting.number("flight"))
             steady = await drive(during(setting.size["seconds"], first=orders + 1), shop.order, flight=flight)
         return [
+            Figure("open", opened, "s"),
             Figure("first new order", served, "s"),
             Figure("all ended", ended, "s"),
             Figure("steady", steady.rate, "orders/s"),

@@ -35,17 +35,15 @@ class Peer:
 
 PEERS = {
     "plain": Peer("WAL, FULL: each commit synced"),
-    "dbos-sqlite": Peer("rollback journal, FULL: each commit synced", ("dbos==3.4.0", "psycopg[binary]==3.3.2")),
-    "dbos-postgres": Peer(
-        "Postgres, synchronous_commit on", ("dbos==3.4.0", "psycopg[binary]==3.3.2"), postgres=True
-    ),
+    "dbos-sqlite": Peer("rollback journal, FULL: each commit synced", ("dbos==3.4.0", "psycopg[binary]==3.3.9")),
+    "dbos-postgres": Peer("Postgres, synchronous_commit on", ("dbos==3.4.0", "psycopg[binary]==3.3.9"), postgres=True),
     "restate": Peer(
         "server's log on RocksDB, its defaults",
-        ("restate-sdk==1.3.0", "hypercorn==0.18.0", "aiohttp==3.13.2"),
+        ("restate-sdk==1.3.0", "hypercorn==0.18.0", "aiohttp==3.14.5"),
         binaries=("@restatedev/restate-server@1.7.12",),
     ),
     "sayiir-postgres": Peer(
-        "Postgres, synchronous_commit on", ("sayiir==1.0.0", "psycopg[binary]==3.3.2"), postgres=True
+        "Postgres, synchronous_commit on", ("sayiir==1.0.0", "psycopg[binary]==3.3.9"), postgres=True
     ),
 }
 
