@@ -17,10 +17,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from .campaign import Campaign
-from .cases import CASES
 from .machine import stamp
 from .peers.catalogue import PEERS, ready
 from .row import ALONE, LIMIT, Results, Row
+from .suite import CASES
 from .system import System
 from .table import table
 

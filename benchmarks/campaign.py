@@ -56,7 +56,7 @@ class Campaign:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         for figure in figures:
-            results.add(round, case.name, system.name, figure.name, figure.value, figure.unit)
+            results.add(round, case.name, system.name, figure)
         return "   ".join(map(told, figures))
 
 

@@ -1,5 +1,6 @@
 """The shop on atone."""
 
+# ruff: noqa: D102 - `Shop` says what each method means
 from __future__ import annotations
 
 import asyncio

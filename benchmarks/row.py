@@ -7,6 +7,7 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from . import statistic
+from .figure import Figure
 
 #: The figures of these systems are the references of the others'.
 LIMIT, ALONE = "bare", "sqlite"
@@ -48,12 +49,12 @@ class Results:
     units: dict[tuple[str, str], str] = field(factory=dict)
     notes: dict[tuple[str, str], str] = field(factory=dict)  #: by case and system
 
-    def add(self, round: int, case: str, system: str, figure: str, value: float, unit: str) -> None:  # noqa: A002
+    def add(self, round: int, case: str, system: str, figure: Figure) -> None:  # noqa: A002
         """Keep one value."""
-        self.units[case, figure] = unit
-        values = self.values.setdefault((case, figure, system), [])
+        self.units[case, figure.name] = figure.unit
+        values = self.values.setdefault((case, figure.name, system), [])
         values += [None] * (round + 1 - len(values))
-        values[round] = value
+        values[round] = figure.value
 
     def fail(self, case: str, system: str, why: str) -> None:
         """Keep that it could not be measured."""

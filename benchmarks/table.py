@@ -13,14 +13,14 @@ def number(value: float | None) -> str:
     """Three digits that count, and no more."""
     if value is None:
         return "–"
-    if abs(value) >= 100:  # noqa: PLR2004
+    if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def share(ratio: float | None) -> str:
     """A ratio to a reference."""
-    return "–" if ratio is None else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.4f}"  # noqa: PLR2004
+    return "–" if ratio is None else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.4f}"
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-
-from .. import alone, bare
+from .. import alone, bare, workload
 from ..case import Case, Setting, everybody
-from ..drive import drive
 from ..figure import Figure
-
-
-def approvals(setting: Setting) -> list[Figure]:
-    """From the first approval to the last end."""
-    return asyncio.run(_approvals(setting))
-
-
-async def _approvals(setting: Setting) -> list[Figure]:
-    orders, flight = setting.number("orders"), setting.number("flight")
-    async with setting.shop() as shop:
-        placed = await drive(range(orders), shop.park, flight=flight)
-        await shop.parked(orders)
-        began = time.perf_counter()
-        await drive(range(orders), shop.approve, flight=flight)
-        await shop.ended(orders)
-        seconds = time.perf_counter() - began
-    return [Figure("approved", orders / seconds, "orders/s"), Figure("placed", placed.rate, "orders/s")]
 
 
 def bare_approvals(setting: Setting) -> list[Figure]:
@@ -50,7 +29,7 @@ CASES = [
         "orders that wait for a person, all of them approved at once",
         size={"orders": 10_000, "flight": 500, "seconds": 2},
         quick={"orders": 200, "flight": 50, "seconds": 0.2},
-        measures=everybody(approvals, bare=bare_approvals, sqlite=alone_approvals),
+        measures=everybody(workload.approvals, bare=bare_approvals, sqlite=alone_approvals),
         slow={"orders": 500, "flight": 64},
     )
 ]

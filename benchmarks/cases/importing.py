@@ -10,7 +10,11 @@ from ..case import Case, Setting
 from ..figure import Figure
 
 PROGRAM = "import time; began = time.perf_counter(); import {0}; print(time.perf_counter() - began)"
-FILES = "import sys, {0}; print(*(f for m in list(sys.modules.values()) if (f := getattr(m, '__cached__', None) or getattr(m, '__file__', None))), sep='\\n')"  # noqa: E501
+FILES = (
+    "import sys, {0}\n"
+    "for module in list(sys.modules.values()):\n"
+    "    print(getattr(module, '__cached__', None) or getattr(module, '__file__', None) or '')"
+)
 TIMES = 5
 
 

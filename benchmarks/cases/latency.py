@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from .. import alone, bare
+from .. import alone, bare, workload
 from ..case import Case, Setting, everybody
-from ..drive import drive, during
 from ..figure import Figure
 from ..statistic import percentiles
-
-
-def one(setting: Setting) -> list[Figure]:
-    """One order after the other."""
-
-    async def measure() -> list[float]:
-        async with setting.shop() as shop:
-            await drive(range(5), shop.order, flight=1)
-            return (await drive(during(setting.size["seconds"], first=5), shop.order, flight=1)).latencies
-
-    return percentiles(asyncio.run(measure()))
 
 
 def bare_one(setting: Setting) -> list[Figure]:
@@ -40,6 +28,6 @@ CASES = [
         "one order at a time, from start to end",
         size={"seconds": 3},
         quick={"seconds": 0.3},
-        measures=everybody(one, bare=bare_one, sqlite=alone_one),
+        measures=everybody(workload.one_by_one, bare=bare_one, sqlite=alone_one),
     )
 ]

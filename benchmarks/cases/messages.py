@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,7 +33,7 @@ def host(path: Path, pipe: Connection) -> None:
 
 
 @contextmanager
-def hosted(path: Path) -> Iterator[None]:
+def hosted(path: Path) -> Generator[None, None, None]:
     """A process that hosts."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -1,111 +1,10 @@
-"""A process is killed with many orders under way, each in the middle of a step; another one goes on.
-
-The first life is a child that this process kills by SIGKILL, with all that it has started. The second is timed from
-the start of its process, so that imports and the taking over are part of it.
-"""
+"""A process is killed with many orders under way, each in the middle of a step; another one goes on."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-
-from .. import alone, bare, child
+from .. import alone, bare, lives
 from ..case import Case, Setting, everybody
-from ..drive import drive, during
 from ..figure import Figure
-from ..shop import StepLog, steps_run
-
-READY = "READY"
-FLIGHT = 200
-
-
-def recovery(setting: Setting) -> list[Figure]:
-    """Kill a first life, and time a second."""
-    first = _start(setting, "first_life")
-    assert first.stdout is not None
-    assert READY in iter(lambda: first.stdout.readline().strip() or READY * (first.poll() is not None), ""), "it ended"
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    began = time.monotonic()
-    second = _start(setting, "second_life")
-    output, _ = second.communicate()
-    found = {figure.name: figure.value for figure in child.read(output) or ()}
-    orders = setting.number("orders")
-    rate = orders / (found["all ended"] - found["open"])
-    return [
-        *(Figure(name, found[name] - began, "s") for name in ("open", "first new order", "all ended")),
-        Figure("resumed", rate, "orders/s"),
-        Figure("resumed, to steady rate", rate / found["steady"], "x"),
-        Figure("steps repeated", repeated(steps_run(setting.folder), orders), "steps"),
-    ]
-
-
-def _start(setting: Setting, life: str) -> subprocess.Popen[str]:
-    """A life of its own, with a process group that can be killed whole."""
-    command = [sys.executable, "-m", "benchmarks.child", __name__, life, setting.system]
-    return subprocess.Popen(
-        [*command, str(setting.folder), json.dumps(setting.size)],
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-def repeated(steps: list[str], orders: int) -> int:
-    """How often a step ran again; each order is to have run each of its steps once."""
-    counts = Counter(line for line in steps if " re" in line or " charge" in line or " ship" in line)
-    assert len(counts) >= 3 * orders, f"{len(counts)} of {3 * orders} steps have run"
-    return sum(counts.values()) - len(counts)
-
-
-def first_life(setting: Setting) -> list[Figure]:
-    """Start all orders, and hang with them until the kill."""
-
-    async def live() -> None:
-        orders, flight = setting.number("orders"), setting.number("flight")
-        async with setting.shop(log=StepLog(setting.folder, hang=True)) as shop:
-            await drive(range(orders), shop.begin, flight=flight)
-            await hanging(setting, min(orders, setting.number("window")))
-            print(READY, flush=True)
-            await asyncio.Event().wait()
-
-    asyncio.run(live())
-    return []
-
-
-async def hanging(setting: Setting, orders: int) -> None:
-    """Wait until so many orders are in the middle of the step where they hang."""
-    ran = 0
-    while ran < sum(number % 3 + 1 for number in range(orders)):
-        await asyncio.sleep(0.05)
-        ran = len(steps_run(setting.folder))
-
-
-def second_life(setting: Setting) -> list[Figure]:
-    """Go on, serve a new order at once, and bring all to their end."""
-
-    async def live() -> list[Figure]:
-        orders = setting.number("orders")
-        async with setting.shop(log=StepLog(setting.folder)) as shop:
-            opened = time.monotonic()
-            await shop.order(orders)
-            served = time.monotonic()
-            await shop.ended(orders + 1)
-            ended = time.monotonic()
-            flight = min(1_000, setting.number("flight"))
-            steady = await drive(during(setting.size["seconds"], first=orders + 1), shop.order, flight=flight)
-        return [
-            Figure("open", opened, "s"),
-            Figure("first new order", served, "s"),
-            Figure("all ended", ended, "s"),
-            Figure("steady", steady.rate, "orders/s"),
-        ]
-
-    return asyncio.run(live())
 
 
 def _reference(figures: list[Figure]) -> list[Figure]:
@@ -123,7 +22,7 @@ def alone_resumed(setting: Setting) -> list[Figure]:
 
 
 def _case(orders: int, left: int, *, peers: bool) -> Case:
-    measures = everybody(recovery, bare=bare_resumed, sqlite=alone_resumed)
+    measures = everybody(lives.recovery, bare=bare_resumed, sqlite=alone_resumed)
     if not peers:
         measures = {name: measures[name] for name in ("atone", "bare", "sqlite")}
     return Case(

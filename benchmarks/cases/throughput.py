@@ -2,31 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from .. import alone, bare
+from .. import alone, bare, workload
 from ..case import Case, Setting, everybody
-from ..drive import drive, during
 from ..figure import Figure
-
-
-def orders(setting: Setting) -> list[Figure]:
-    """Orders that succeed."""
-    return asyncio.run(_rate(setting, "order"))
-
-
-def refused(setting: Setting) -> list[Figure]:
-    """Orders that are undone."""
-    return asyncio.run(_rate(setting, "refused"))
-
-
-async def _rate(setting: Setting, kind: str) -> list[Figure]:
-    flight = setting.number("flight")
-    async with setting.shop() as shop:
-        call = getattr(shop, kind)
-        await drive(range(min(flight, 64)), call, flight=flight)  # connections are made, statements are prepared
-        run = await drive(during(setting.size["seconds"], first=flight), call, flight=flight)
-    return [Figure("", run.rate, "orders/s")]
 
 
 def bare_refused(setting: Setting) -> list[Figure]:
@@ -45,7 +23,7 @@ def _case(flight: int) -> Case:
         f"orders of three steps, {flight:,} in flight",
         size={"flight": flight, "seconds": 4},
         quick={"flight": min(flight, 100), "seconds": 0.3},
-        measures=everybody(orders, bare=bare.figures, sqlite=alone.figures),
+        measures=everybody(workload.orders, bare=bare.figures, sqlite=alone.figures),
         slow={"seconds": 3},
     )
 
@@ -57,7 +35,7 @@ CASES = [
         "orders that fail at the last step and are undone by two compensations, 64 in flight",
         size={"flight": 64, "seconds": 4},
         quick={"flight": 16, "seconds": 0.3},
-        measures=everybody(refused, bare=bare_refused, sqlite=alone_refused),
+        measures=everybody(workload.refused, bare=bare_refused, sqlite=alone_refused),
         slow={"seconds": 3},
     ),
 ]

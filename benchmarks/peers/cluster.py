@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Cluster:
 
     @staticmethod
     @contextmanager
-    def running() -> Iterator[Cluster]:
+    def running() -> Generator[Cluster, None, None]:
         """Make one and start it; with its defaults, but for more connections."""
         programs = _programs()
         folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -41,7 +41,7 @@ class Cluster:
         def call(program: str, *arguments: str) -> None:
             done = subprocess.run(
                 [programs / program, *arguments], user=user, cwd=folder, capture_output=True, text=True, timeout=60,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, check=False,
             )  # fmt: skip
             if done.returncode:
                 raise NoPostgres((done.stderr or done.stdout).strip())

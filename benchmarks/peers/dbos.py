@@ -1,9 +1,11 @@
 """DBOS: steps are decorated, the workflow keeps a list of what to undo, as its documentation shows for sagas."""
 
+# ruff: noqa: D102 - `Shop` says what each method means
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -17,12 +19,12 @@ class Refused(Exception):
     """The carrier does not take it."""
 
 
-def _flow(dbos: Any, log: StepLog) -> Any:
+def _flow(dbos: Any, body: Callable[[str, str], Awaitable[dict[str, str]]]) -> Any:
     """The workflow; it and its steps are found again by their names after a restart."""
 
     def step(name: str) -> Any:
         async def act(id: str, fail: bool = False) -> dict[str, str]:  # noqa: FBT001, FBT002  # as it is called
-            done = await log.act(id, name)
+            done = await body(id, name)
             if fail:
                 raise Refused(id)
             return done
@@ -57,8 +59,8 @@ class DbosShop:
     def __init__(self, system: str, folder: Path, log: StepLog) -> None:
         self._module: Any = import_module("dbos")
         self._dbos: Any = self._module.DBOS
-        self._flow = _flow(self._dbos, log)
-        self._log_folder = folder
+        self._flow = _flow(self._dbos, self._act)
+        self._log, self._reserved = log, 0
         self._url = _postgres(folder) if system == "dbos-postgres" else f"sqlite:///{folder / 'dbos.sqlite'}"
 
     async def __aenter__(self) -> Self:
@@ -90,15 +92,17 @@ class DbosShop:
         await self._dbos.send_async(f"o-{number}", "approve", topic="approve")
 
     async def parked(self, orders: int) -> None:
-        while True:
-            done = [await self._dbos.list_workflow_steps_async(f"o-{number}") for number in range(orders)]
-            if all(done):
-                return
-            await asyncio.sleep(0.2)
+        while self._reserved < orders:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(1)  # the last of them get from there to their wait
 
     async def ended(self, orders: int) -> None:
         while await self._count() < orders:
             await asyncio.sleep(0.1)
+
+    async def _act(self, id: str, step: str) -> dict[str, str]:
+        self._reserved += step == "reserve"
+        return await self._log.act(id, step)
 
     async def _count(self) -> int:
         found = await self._dbos.list_workflows_async(

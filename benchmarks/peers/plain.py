@@ -5,6 +5,7 @@ ended. It has no keys, no retries, no cancel, no guard against a second process,
 is lost: this is what is left when a saga is written in an afternoon.
 """
 
+# ruff: noqa: D102 - `Shop` says what each method means
 from __future__ import annotations
 
 import asyncio

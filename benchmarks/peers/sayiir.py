@@ -5,6 +5,7 @@ a pool of connections for each call (30 orders a second); here one engine is kep
 document. That is the better figure for it.
 """
 
+# ruff: noqa: D102 - `Shop` says what each method means
 from __future__ import annotations
 
 import asyncio
@@ -35,11 +36,14 @@ def _flow(sayiir: Any, log: StepLog, *, waits: bool) -> Any:
     def finish(order: dict[str, Any]) -> dict[str, Any]:
         return order
 
+    def way(order: dict[str, Any]) -> str:
+        return "fail" if order["fail"] else "ok"
+
     flow = sayiir.Flow("approved" if waits else "order").then(task("reserve"))
     if waits:
         flow = flow.wait_for_signal("approve")
     flow = flow.then(task("charge")).then(task("ship"))
-    flow = flow.route(lambda order: "fail" if order["fail"] else "ok", keys=["ok", "fail"])
+    flow = flow.route(way, keys=["ok", "fail"])
     return flow.branch("ok", sayiir.task(finish)).branch("fail", task("refund"), task("release")).done().build()
 
 
@@ -66,16 +70,16 @@ class SayiirShop:
         """Leave it to the end of the process."""
 
     async def order(self, number: int) -> None:
-        self._completed(await self._call(self._run, f"o-{number}", self._flow, False))
+        self._completed(await self._call(self._run, f"o-{number}", self._flow))
 
     async def refused(self, number: int) -> None:
-        self._completed(await self._call(self._run, f"o-{number}", self._flow, True))
+        self._completed(await self._call(self._refuse, f"o-{number}", self._flow))
 
     async def begin(self, number: int) -> None:
-        self._spawn(self._run, f"o-{number}", self._flow, False)
+        self._spawn(self._run, f"o-{number}", self._flow)
 
     async def park(self, number: int) -> None:
-        await self._call(self._run, f"o-{number}", self._waiting, False)
+        await self._call(self._run, f"o-{number}", self._waiting)
 
     async def approve(self, number: int) -> None:
         id = f"o-{number}"
@@ -89,8 +93,11 @@ class SayiirShop:
         while self._ended < orders:
             await asyncio.sleep(0.02)
 
-    def _run(self, id: str, flow: Any, fail: bool) -> Any:  # noqa: FBT001  # passed on through a thread
+    def _run(self, id: str, flow: Any, *, fail: bool = False) -> Any:
         return self._engine.run(flow._inner, id, {"id": id, "fail": fail}, flow._task_registry)  # noqa: SLF001
+
+    def _refuse(self, id: str, flow: Any) -> Any:
+        return self._run(id, flow, fail=True)
 
     def _resume(self, id: str, flow: Any) -> Any:
         return self._engine.resume(flow._inner, id, flow._task_registry)  # noqa: SLF001
