@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -26,14 +24,13 @@ READY = "READY"
 
 def recovery(setting: Setting) -> list[Figure]:
     """Kill a first life, and time a second."""
-    first = _start(setting, "first_life")
-    assert first.stdout is not None
-    assert any(line.startswith(READY) for line in first.stdout), "the first life ended by itself"
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
+    with _start(setting, "first_life") as first:
+        assert first.stdout is not None
+        assert any(line.startswith(READY) for line in first.stdout), "the first life ended by itself"
+        first.kill()  # and what it has started dies with it
     began = time.monotonic()
-    second = _start(setting, "second_life")
-    output, _ = second.communicate()
+    with _start(setting, "second_life") as second:
+        output, _ = second.communicate()
     found = {figure.name: figure.value for figure in child.read(output) or ()}
     orders = setting.number("orders")
     rate = orders / (found["all ended"] - found["open"])
@@ -46,11 +43,11 @@ def recovery(setting: Setting) -> list[Figure]:
 
 
 def _start(setting: Setting, life: str) -> subprocess.Popen[str]:
-    """A life of its own, with a process group that can be killed whole."""
+    """A life in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.child", __name__, life, setting.system]
     return subprocess.Popen(
         [*command, str(setting.folder), json.dumps(setting.size)],
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 

@@ -38,17 +38,17 @@ class System:
         if self.unable is not None:
             raise Unable(self.unable)
         command = [self.python, "-m", "benchmarks.child", measure.__module__, measure.__name__, self.name]
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [*command, str(setting.folder), json.dumps(dict(setting.size))],
             cwd=ROOT, env={**os.environ, **self.environment}, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            output, errors = process.communicate(timeout=patience)
-        except subprocess.TimeoutExpired:
-            raise Unable(f"took longer than {patience:.0f} s") from None
-        finally:
-            _end(process)
+        ) as process:  # fmt: skip
+            try:
+                output, errors = process.communicate(timeout=patience)
+            except subprocess.TimeoutExpired:
+                raise Unable(f"took longer than {patience:.0f} s") from None
+            finally:
+                _end(process)
         figures = child.read(output)
         if figures is None:
             raise Unable(_last_words(errors) or f"ended with {process.returncode}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from statistics import median
 
 from ..case import Case, Setting
 from ..figure import Figure
@@ -15,20 +16,19 @@ FILES = (
     "for module in list(sys.modules.values()):\n"
     "    print(getattr(module, '__cached__', None) or getattr(module, '__file__', None) or '')"
 )
-TIMES = 5
 
 
 def importing(setting: Setting) -> list[Figure]:
     """Of atone, or of what the bare loop needs."""
     modules = "atone" if setting.system == "atone" else "asyncio, aiosqlite, orjson"
+    times = setting.number("times")
     files = run(FILES.format(modules)).splitlines()
-    warm = [float(run(PROGRAM.format(modules))) for _ in range(TIMES)]
+    warm = [float(run(PROGRAM.format(modules))) for _ in range(times)]
     cold: list[float] = []
-    for _ in range(TIMES):
+    for _ in range(times):
         forget(files)
         cold.append(float(run(PROGRAM.format(modules))))
-    middle = TIMES // 2
-    return [Figure("warm", sorted(warm)[middle] * 1000, "ms"), Figure("cold", sorted(cold)[middle] * 1000, "ms")]
+    return [Figure("warm", median(warm) * 1000, "ms"), Figure("cold", median(cold) * 1000, "ms")]
 
 
 def run(program: str) -> str:
@@ -51,8 +51,8 @@ CASES = [
     Case(
         "import",
         "import of the library in a new process, with its files in memory (warm) and on disk (cold)",
-        size={},
-        quick={},
+        size={"times": 5},
+        quick={"times": 1},
         measures={"atone": importing, "bare": importing},
     )
 ]

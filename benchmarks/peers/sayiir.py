@@ -20,6 +20,7 @@ from ..shop import StepLog, steps_run
 
 #: Orders at a time, in the workflow's threads; more of them only wait.
 THREADS = 64
+MANY = 1_024
 
 
 def _flow(sayiir: Any, log: StepLog, *, waits: bool) -> Any:
@@ -55,8 +56,9 @@ class SayiirShop:
         self._folder = folder
         self._flow = _flow(self._sayiir, log, waits=False)
         self._waiting = _flow(self._sayiir, log, waits=True)
-        self._pool = ThreadPoolExecutor(THREADS)
+        self._pool = ThreadPoolExecutor(MANY if log.hangs else THREADS)  # what hangs keeps its thread
         self._runs: set[asyncio.Future[Any]] = set()
+        self._approved: list[str] = []
         self._ended = 0
 
     async def __aenter__(self) -> Self:
@@ -84,12 +86,14 @@ class SayiirShop:
     async def approve(self, number: int) -> None:
         id = f"o-{number}"
         await self._call(self._engine.send_signal, id, "approve", {"id": id, "fail": False})
-        self._completed(await self._call(self._resume, id, self._waiting))
+        self._approved.append(id)  # resumed when all have their signal: doing both at a time has come to a stop
 
     async def parked(self, orders: int) -> None:
         """Each one waited when `park` returned."""
 
     async def ended(self, orders: int) -> None:
+        for id in self._approved:
+            self._spawn(self._resume, id, self._waiting)
         while self._ended < orders:
             await asyncio.sleep(0.02)
 
