@@ -22,28 +22,32 @@ from .shop import StepLog
 
 #: Orders that are handed to the store at a time.
 SLICE = 4_000
-TEMPLATE = "template-0"
 
 
 class Tape(SqliteStore):
-    """A store that remembers what was written."""
+    """A store that remembers what was written, until it is told to stop."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.writes: list[Any] = []
+        self.writes: list[Any] | None = []
 
     def submit(self, write: Any, done: Callable[[Any], None]) -> None:
         """Write it, and keep it when an order is created or moves on."""
-        if type(write).__name__ in {"Create", "Advance"}:
+        if self.writes is not None and type(write).__name__ in {"Create", "Advance"}:
             self.writes.append(write)
         super().submit(write, done)
 
-    def copy(self, id: str) -> Any:
-        """The creation of an order that stands at once where the template stands."""
-        first, *_, last = self.writes
-        history = tuple(entry for write in self.writes for entry in write.history)
-        body = first.input.replace(TEMPLATE.encode(), id.encode())
-        return evolve(first, id=id, input=body, snapshot=last.snapshot, history=history)
+    def stop(self) -> Any:
+        """The creation of an order that stands at once where the one that was run stands."""
+        assert self.writes is not None, "it was stopped before"
+        (first, *_, last), writes, self.writes = self.writes, self.writes, None
+        history = tuple(entry for write in writes for entry in write.history)
+        return evolve(first, snapshot=last.snapshot, history=history)
+
+
+def copy(template: Any, id: str) -> Any:
+    """The same under another id."""
+    return evolve(template, id=id, input=template.input.replace(template.id.encode(), id.encode()))
 
 
 async def fill(path: Path, *, final: int, waiting: int) -> None:
@@ -59,13 +63,12 @@ async def fill(path: Path, *, final: int, waiting: int) -> None:
 async def _copies(path: Path, saga: Saga[Order], orders: int, status: Status, prefix: str) -> None:
     tape = Tape(path)
     async with Coordinator(tape, sagas=[SAGA, APPROVED], provide=[StepLog()]) as door:
-        id = f"{prefix}-{TEMPLATE}"
+        id = f"{prefix}-template-0"
         await door.start(saga, Order(id), id=id)
         await until(door, 1, status)
-        writes, tape.writes = tape.writes, []
+        template = tape.stop()
         for first in range(1, orders, SLICE):
-            tape.writes = writes
-            copies = [tape.copy(f"{prefix}-{number}") for number in range(first, min(orders, first + SLICE))]
+            copies = [copy(template, f"{prefix}-{number}") for number in range(first, min(orders, first + SLICE))]
             await asyncio.gather(*map(tape.write, copies))
 
 
@@ -74,6 +77,8 @@ def prepared(setting: Setting, *, final: int, waiting: int) -> Path:
     path = setting.shared / f"orders-{final}-{waiting}.db"
     if not path.exists():
         half = path.with_suffix(".half.db")
+        for left in half.parent.glob(f"{half.name}*"):  # by one that was stopped
+            left.unlink()
         asyncio.run(fill(half, final=final, waiting=waiting))
         half.rename(path)
     return path
