@@ -24,9 +24,12 @@ def coordinator(path: Path, log: StepLog | None = None, *, host: bool = True) ->
 
 
 async def until(door: Coordinator, orders: int, *statuses: Status) -> None:
-    """Wait until so many orders have one of these statuses."""
-    while sum((await door.count(status=statuses)).values()) < orders:
-        await asyncio.sleep(0.02)
+    """Wait until so many orders have one of these statuses. To count them takes long where there are many."""
+    while True:
+        began = time.perf_counter()
+        if sum((await door.count(status=statuses)).values()) >= orders:
+            return
+        await asyncio.sleep(max(0.02, 10 * (time.perf_counter() - began)))
 
 
 class AtoneShop:

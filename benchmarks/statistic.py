@@ -9,6 +9,10 @@ from math import ceil
 from .figure import Figure, better_high
 
 
+#: Units of figures that are ratios themselves.
+SHARES = {"x", "%"}
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of them does not exceed."""
     ordered = sorted(values)
@@ -21,7 +25,12 @@ def percentiles(seconds: Sequence[float], prefix: str = "") -> list[Figure]:
 
 
 def ratio(value: float, reference: float, unit: str) -> float | None:
-    """How near a figure comes to its reference: 1 is as good, 0.5 half as good, whichever way is better."""
+    """How near a figure comes to its reference: 1 is as good, 0.5 half as good, whichever way is better.
+
+    A share is neither good nor bad, and has no ratio.
+    """
+    if unit in SHARES:
+        return None
     over, under = (value, reference) if better_high(unit) else (reference, value)
     return over / under if under else None
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .case import Case
 from .cases import (
     approvals,
+    cpu,
     fairness,
     growth,
     importing,
@@ -22,6 +23,7 @@ from .cases import (
 CASES: Sequence[Case] = (
     *throughput.CASES,
     *latency.CASES,
+    *cpu.CASES,
     *approvals.CASES,
     *messages.CASES,
     *recovery.CASES,

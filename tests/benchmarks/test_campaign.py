@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from benchmarks import __main__, child
 from benchmarks.campaign import Campaign
-from benchmarks.case import SHOPS, Case, Setting
+from benchmarks.case import SHOPS, Case, Measure, Setting
 from benchmarks.cases.payloads import bare_payload
 from benchmarks.figure import Figure
 from benchmarks.peers.catalogue import PEERS
@@ -27,9 +28,10 @@ def answer(setting: Setting) -> list[Figure]:
 class Fake(System):
     """A system that measures without a process, and keeps who was asked for what."""
 
-    asked: list[tuple[str, float]] = []
+    asked: ClassVar[list[tuple[str, float]]] = []
 
-    def measure(self, measure: object, setting: Setting, *, patience: float) -> list[Figure]:
+    def measure(self, measure: Measure, setting: Setting, *, patience: float) -> list[Figure]:
+        assert measure is answer
         self.asked.append((self.name, setting.size["number"]))
         assert patience > 0
         assert list(setting.folder.iterdir()) == []
@@ -46,7 +48,7 @@ def case(rounds: int = 9) -> Case:
 
 def test_systems_take_turns_in_every_round(tmp_path: Path) -> None:
     """What disturbs the machine does not always meet the same one."""
-    Fake.asked = []
+    Fake.asked.clear()
     systems = [Fake(name, "none") for name in ("bare", "atone", "broken")]
     *_, results = Campaign([case()], systems, 2, tmp_path).run()
     assert [name for name, _ in Fake.asked] == ["bare", "atone", "broken", "atone", "broken", "bare"]
@@ -57,7 +59,7 @@ def test_systems_take_turns_in_every_round(tmp_path: Path) -> None:
 
 def test_sizes_depend_on_how_quick_it_should_be_and_on_whose_system_it_is(tmp_path: Path) -> None:
     """Peers get less to do in earnest, and everybody the same in a trial."""
-    Fake.asked = []
+    Fake.asked.clear()
     systems = [Fake(name, "none") for name in ("atone", "broken")]
     list(Campaign([case()], systems, 1, tmp_path).run())
     list(Campaign([case()], systems, 1, tmp_path, quick=True).run())
@@ -66,7 +68,7 @@ def test_sizes_depend_on_how_quick_it_should_be_and_on_whose_system_it_is(tmp_pa
 
 def test_a_case_has_at_most_its_own_rounds(tmp_path: Path) -> None:
     """One that takes minutes is measured less often than the others."""
-    Fake.asked = []
+    Fake.asked.clear()
     list(Campaign([case(rounds=1)], [Fake("atone", "none")], 5, tmp_path).run())
     assert len(Fake.asked) == 1
 

@@ -16,9 +16,9 @@ KEYS = {"system", "case", "value", "unit", "durability", "ratio_to_limit", "vers
 def rows() -> list[Row]:
     """Two rounds of two systems and both references; one system cannot be measured, another fails once."""
     results = Results(dict.fromkeys(("bare", "sqlite", "atone", "peer", "absent"), "synced"))
-    for round, (bare, alone, atone) in enumerate([(1000, 4000, 600), (2000, 8000, 800)]):
+    for place, (bare, alone, atone) in enumerate([(1000, 4000, 600), (2000, 8000, 800)]):
         for system, value in (("bare", bare), ("sqlite", alone), ("atone", atone)):
-            results.add(round, "throughput-64", system, Figure("", value, "orders/s"))
+            results.add(place, "throughput-64", system, Figure("", value, "orders/s"))
     results.add(1, "throughput-64", "peer", Figure("", 60, "orders/s"))
     results.fail("throughput-64", "peer", "took longer than 60 s")
     results.fail("throughput-64", "absent", "cannot be made ready: no such package")
