@@ -8,7 +8,6 @@ from math import ceil
 
 from .figure import Figure, better_high
 
-
 #: Units of figures that are ratios themselves.
 SHARES = {"x", "%"}
 
