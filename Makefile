@@ -78,6 +78,10 @@ soak: $(ready) ## the same with ever new seeds, for HOURS=1, or MINUTES=5
 mutants: $(ready) ## plant faults in it, see each of them found, and write the table in docs/proof.md
 	@$(python) -m tests.proof.mutants $(or $(FLAGS),--write)
 
+.PHONY: bench
+bench: $(ready) ## measure speed beside what the disk allows, and beside peers (FLAGS=--quick: does it work?)
+	@$(python) -m benchmarks --peers $(FLAGS)
+
 .PHONY: lock
 lock: ## resolve requirements.lock, keeping the versions it has (remove it to renew them all)
 	@$(need_python)

@@ -9,12 +9,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
-import orjson
+from orjson import dumps
+
+from .case import Setting
+from .drive import Run, drive, during
+from .figure import Figure
+from .process import resident
 
 STEPS = ("reserve", "charge", "ship")
 UPSERT = (
@@ -78,33 +83,51 @@ class Journal:
                 done.set_result(None)
 
 
-async def order(journal: Journal, number: int) -> None:
-    """One order of three steps, each of which yields once: four commits."""
+async def order(journal: Journal, number: int, commits: int, payload: str) -> None:
+    """One order of so many commits: an action that yields once before each but the first."""
     state: dict[str, Any] = {
         "id": f"order/{number}",
-        "input": {"sku": "widget", "quantity": 2, "amount": 9999, "email": "a@example.com"},
+        "input": {"sku": "widget", "quantity": 2, "amount": 9999, "email": "a@example.com", "note": payload},
         "results": {},
     }
-    for seq, event in enumerate(("started", *STEPS), start=1):
+    for seq in range(1, commits + 1):
+        event = "started" if seq == 1 else STEPS[(seq - 2) % len(STEPS)]
         if seq > 1:
             await asyncio.sleep(0)
-            state["results"][event] = {"id": f"{event}-{number}"}
-        status = "completed" if seq == len(STEPS) + 1 else "running"
-        await journal.commit((state["id"], seq, status, None, orjson.dumps(state)), event)
+            state["results"][event] = {"id": f"{event}-{number}", "note": payload}
+        await journal.commit(
+            (state["id"], seq, "completed" if seq == commits else "running", None, dumps(state)), event
+        )
 
 
-async def run(path: Path, orders: int, flight: int) -> float:
-    """Seconds for so many orders, `flight` of them at a time."""
-    journal = Journal(path)
+async def run(path: Path, *, commits: int = 4, flight: int, seconds: float, payload: int = 0) -> Run:
+    """Orders for so long, `flight` of them at a time; each costs so many commits."""
+    journal, note = Journal(path), "x" * payload
     await journal.open()
-    numbers = iter(range(orders))
+    try:
+        await drive(range(-flight, 0), lambda number: order(journal, number, commits, note), flight=flight)
+        return await drive(during(seconds), lambda number: order(journal, number, commits, note), flight=flight)
+    finally:
+        await journal.close()
 
-    async def worker(numbers: Iterator[int]) -> None:
-        for number in numbers:
-            await order(journal, number)
 
-    began = time.perf_counter()
-    await asyncio.gather(*(worker(numbers) for _ in range(flight)))
-    seconds = time.perf_counter() - began
-    await journal.close()
-    return seconds
+def figures(setting: Setting, *, commits: int = 4, payload: int = 0, unit: str = "orders/s") -> list[Figure]:
+    """How many a second, as a reference for a case of the same size."""
+    flight, seconds = setting.number("flight"), setting.size["seconds"]
+    path = setting.folder / f"bare-{commits}.db"
+    found = asyncio.run(run(path, commits=commits, flight=flight, seconds=seconds, payload=payload))
+    return [Figure("", found.rate, unit)]
+
+
+def first_order(path: Path, pipe: Connection) -> None:
+    """In a new process: open a file, bring one order to its end, and tell when each was done."""
+
+    async def serve() -> None:
+        journal = Journal(path)
+        await journal.open()
+        opened = time.monotonic()
+        await order(journal, 0, 4, "")
+        pipe.send((opened, time.monotonic(), resident()))
+        await journal.close()
+
+    asyncio.run(serve())

@@ -1,15 +1,14 @@
-"""The same orders through atone: reserve, charge, ship, each of which yields once and returns a small result."""
+"""The orders of all cases as sagas: reserve, charge, ship, each of which yields once and returns a small result."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from datetime import timedelta
 
 from attrs import frozen
 
-from atone import Coordinator, Saga, SqliteStore, step
+from atone import PermanentError, Saga, receive, step
+
+from .shop import StepLog
 
 
 @frozen
@@ -17,10 +16,10 @@ class Order:
     """The input: as large as the bare loop's."""
 
     id: str
-    sku: str
-    quantity: int
-    amount: int
-    email: str
+    sku: str = "widget"
+    quantity: int = 2
+    amount: int = 9999
+    email: str = "a@example.com"
 
 
 @frozen
@@ -44,54 +43,50 @@ class Shipment:
     id: str
 
 
+@frozen
+class Approve:
+    """Lets an order pass."""
+
+    by: str
+
+
 @step
-async def reserve(order: Order) -> Reservation:
-    """Yield once."""
-    await asyncio.sleep(0)
-    return Reservation(f"reserve-{order.id}")
+async def reserve(order: Order, log: StepLog) -> Reservation:
+    """Take the goods."""
+    return Reservation(**await log.act(order.id, "reserve"))
 
 
 @reserve.compensation
-async def release() -> None:
-    """Yield once."""
-    await asyncio.sleep(0)
+async def release(order: Order, log: StepLog) -> None:
+    """Give them back."""
+    await log.act(order.id, "release")
 
 
 @step
-async def charge(order: Order) -> Charge:
-    """Yield once."""
-    await asyncio.sleep(0)
-    return Charge(f"charge-{order.id}")
+async def charge(order: Order, log: StepLog) -> Charge:
+    """Take the money."""
+    return Charge(**await log.act(order.id, "charge"))
 
 
 @charge.compensation
-async def refund() -> None:
-    """Yield once."""
-    await asyncio.sleep(0)
+async def refund(order: Order, log: StepLog) -> None:
+    """Give it back."""
+    await log.act(order.id, "refund")
 
 
 @step(pivot=True)
-async def ship(order: Order) -> Shipment:
-    """Yield once."""
-    await asyncio.sleep(0)
-    return Shipment(f"ship-{order.id}")
+async def ship(order: Order, log: StepLog) -> Shipment:
+    """Send the goods."""
+    return Shipment(**await log.act(order.id, "ship"))
+
+
+@step(pivot=True)
+async def refuse(order: Order, log: StepLog) -> Shipment:
+    """Find no carrier."""
+    await log.act(order.id, "ship")
+    raise PermanentError("no carrier takes it")
 
 
 SAGA = Saga("order", input=Order, steps=[reserve, charge, ship])
-
-
-async def run(path: Path, orders: int, flight: int) -> float:
-    """Seconds for so many orders, `flight` of them at a time."""
-    numbers = iter(range(orders))
-    async with Coordinator(SqliteStore(path), sagas=[SAGA]) as coordinator:
-
-        async def worker(numbers: Iterator[int]) -> None:
-            for number in numbers:
-                text = str(number)
-                order = Order(text, "widget", 2, 9999, "a@example.com")
-                handle = await coordinator.start(SAGA, order, id=f"order/{text}")
-                await handle.outcome()
-
-        began = time.perf_counter()
-        await asyncio.gather(*(worker(numbers) for _ in range(flight)))
-        return time.perf_counter() - began
+REFUSED = Saga("refused", input=Order, steps=[reserve, charge, refuse])
+APPROVED = Saga("approved", input=Order, steps=[reserve, receive(Approve, timeout=timedelta(days=30)), charge, ship])

@@ -1,0 +1,38 @@
+"""One measurement in a process of its own: `python -m benchmarks.child MODULE FUNCTION SYSTEM FOLDER SIZE`.
+
+It runs in the environment of the system that is measured, and prints its figures in the last line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from .case import Setting
+from .figure import Figure
+
+MARK = "FIGURES "
+
+
+def measure(arguments: list[str]) -> list[Figure]:
+    """Carry out what the command line says."""
+    module, function, system, folder, size = arguments
+    figures: list[Figure] = getattr(import_module(module), function)(Setting(system, Path(folder), json.loads(size)))
+    return figures
+
+
+def read(output: str) -> list[Figure] | None:
+    """The figures that a child has printed; `None` where it came to nothing."""
+    for line in reversed(output.splitlines()):
+        if line.startswith(MARK):
+            return [Figure(**one) for one in json.loads(line.removeprefix(MARK))]
+    return None
+
+
+if __name__ == "__main__":
+    found = measure(sys.argv[1:])
+    print(MARK + json.dumps([figure.as_dict() for figure in found]), flush=True)
+    os._exit(0)  # some measurements, and some peers, leave threads behind that would keep it alive
