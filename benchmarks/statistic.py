@@ -19,7 +19,9 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def percentiles(seconds: Sequence[float], prefix: str = "") -> list[Figure]:
-    """The median and the 99th percentile of waiting times, in milliseconds."""
+    """The median and the 99th percentile of waiting times, in milliseconds; none where nobody waited."""
+    if not seconds:
+        return []
     return [Figure(f"{prefix}p{share}", quantile(seconds, share / 100) * 1000, "ms") for share in (50, 99)]
 
 
