@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def read(output: str) -> list[Figure] | None:
 
 
 if __name__ == "__main__":
-    found = measure(sys.argv[1:])
+    # Some measurements, and some peers, leave threads behind that would keep the process alive.
+    try:
+        found = measure(sys.argv[1:])
+    except Exception:  # noqa: BLE001  # whatever it was is said in its row
+        traceback.print_exc()
+        os._exit(1)
     print(MARK + json.dumps([figure.as_dict() for figure in found]), flush=True)
-    os._exit(0)  # some measurements, and some peers, leave threads behind that would keep it alive
+    os._exit(0)

@@ -50,7 +50,11 @@ class Approve:
     by: str
 
 
-@step
+#: Seconds: those that hang on purpose are not to be repeated before the kill.
+PATIENCE = 600
+
+
+@step(timeout=PATIENCE)
 async def reserve(order: Order, log: StepLog) -> Reservation:
     """Take the goods."""
     return Reservation(**await log.act(order.id, "reserve"))
@@ -62,7 +66,7 @@ async def release(order: Order, log: StepLog) -> None:
     await log.act(order.id, "release")
 
 
-@step
+@step(timeout=PATIENCE)
 async def charge(order: Order, log: StepLog) -> Charge:
     """Take the money."""
     return Charge(**await log.act(order.id, "charge"))
@@ -74,7 +78,7 @@ async def refund(order: Order, log: StepLog) -> None:
     await log.act(order.id, "refund")
 
 
-@step(pivot=True)
+@step(timeout=PATIENCE, pivot=True)
 async def ship(order: Order, log: StepLog) -> Shipment:
     """Send the goods."""
     return Shipment(**await log.act(order.id, "ship"))

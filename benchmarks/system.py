@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _last_words(errors: str) -> str:
-    """The line that says what went wrong."""
+    """The line that says what went wrong: of several, the first, which led to the others."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line.split(":", 1)[0]]
-    return (told or lines or [""])[-1][:200]
+    told = [line for line in lines if re.match(r"[\w.]*Error: ", line)]
+    return (told[:1] or lines[-1:] or [""])[0][:200]

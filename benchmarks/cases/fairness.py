@@ -58,8 +58,32 @@ async def cancel(door: Coordinator, id: str) -> float:
 
 
 def bare_load(setting: Setting) -> list[Figure]:
-    """One more commit beside the same load, in the order of arrival."""
-    return [Figure("orders meanwhile", bare.figures(setting)[0].value, "orders/s")]
+    """Two more commits, one after the other, beside the same load: the request and its answer."""
+    return asyncio.run(_bare(setting))
+
+
+async def _bare(setting: Setting) -> list[Figure]:
+    journal = bare.Journal(setting.folder / "bare.db")
+    await journal.open()
+
+    async def order(number: int) -> None:
+        await bare.order(journal, number, 4, "")
+
+    try:
+        load = asyncio.create_task(drive(during(setting.size["seconds"]), order, flight=setting.number("flight")))
+        await asyncio.sleep(setting.size["seconds"] / 5)
+        waits = list[float]()
+        while not load.done():
+            began = time.perf_counter()
+            for seq in (1, 2):
+                await journal.commit((f"request/{len(waits)}", seq, "asked", None, b"{}"), "asked")
+            waits.append(time.perf_counter() - began)
+            await asyncio.sleep(random.uniform(0, 0.02))
+        rate = (await load).rate
+    finally:
+        await journal.close()
+    each = [figure for kind in ("waiting, ", "running, ") for figure in percentiles(waits, kind)]
+    return [*each, Figure("orders meanwhile", rate, "orders/s")]
 
 
 def alone_load(setting: Setting) -> list[Figure]:

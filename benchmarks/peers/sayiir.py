@@ -20,7 +20,6 @@ from ..shop import StepLog, steps_run
 
 #: Orders at a time, in the workflow's threads; more of them only wait.
 THREADS = 64
-MANY = 1_024
 
 
 def _flow(sayiir: Any, log: StepLog, *, waits: bool) -> Any:
@@ -53,10 +52,10 @@ class SayiirShop:
 
     def __init__(self, folder: Path, log: StepLog) -> None:
         self._sayiir: Any = import_module("sayiir")
-        self._folder = folder
+        self._folder, self._log = folder, log
         self._flow = _flow(self._sayiir, log, waits=False)
         self._waiting = _flow(self._sayiir, log, waits=True)
-        self._pool = ThreadPoolExecutor(MANY if log.hangs else THREADS)  # what hangs keeps its thread
+        self._pool = ThreadPoolExecutor(THREADS)
         self._runs: set[asyncio.Future[Any]] = set()
         self._approved: list[str] = []
         self._ended = 0
@@ -78,6 +77,10 @@ class SayiirShop:
         self._completed(await self._call(self._refuse, f"o-{number}", self._flow))
 
     async def begin(self, number: int) -> None:
+        if self._log.hangs and number >= THREADS:
+            raise RuntimeError(
+                f"at most {THREADS} orders can be under way: each has a thread, and is durable only then"
+            )
         self._spawn(self._run, f"o-{number}", self._flow)
 
     async def park(self, number: int) -> None:
