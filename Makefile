@@ -94,6 +94,6 @@ lock: ## resolve requirements.lock, keeping the versions it has (remove it to re
 
 .PHONY: clean
 clean: ## remove the environment, the caches and the builds
-	@rm -rf .venv .venv-lock dist .coverage* .hypothesis proof.json
+	@rm -rf .venv .venv-lock dist .coverage* .hypothesis .bench bench.json proof.json
 	@rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
