@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -30,28 +29,6 @@ def synchronous_normal() -> Planted:
         _demand(db, path, setting, *weaker)
 
     return patch.object(connection, "_demand", demand)
-
-
-@mutant("power_loss")
-def acknowledged_early() -> Planted:
-    """Transitions are acknowledged, and their steps begin, a little before they are on disk."""
-    commit = SqliteStore._commit
-    earlier: list[asyncio.Task[None]] = []
-
-    async def later(store: SqliteStore, writes: Writes, before: list[asyncio.Task[None]]) -> None:
-        await asyncio.sleep(0.01)
-        await asyncio.gather(*before)
-        await commit(store, writes)
-
-    async def early(self: SqliteStore, writes: Writes) -> list[Any]:
-        before, earlier[:] = earlier[:], []
-        if not all(isinstance(write, Advance) for write in writes):
-            await asyncio.gather(*before)
-            return await commit(self, writes)
-        earlier.append(asyncio.create_task(later(self, writes, before)))
-        return [Done()] * len(writes)
-
-    return patch.object(SqliteStore, "_commit", early)
 
 
 @mutant("io_faults")
