@@ -10,6 +10,7 @@ from .restarts import Intensity, Restarts
 from .runtime import Cancellable, Runtime, SystemRuntime
 from .supervisor import Supervisor
 from .timers import Timer, Timers
+from .words import storable
 
 __all__ = [
     "Actor",
@@ -33,4 +34,5 @@ __all__ = [
     "Timer",
     "Timers",
     "Turn",
+    "storable",
 ]

@@ -243,14 +243,13 @@ class Actor(Generic[S]):
             self.turn = None
             self.revision += 1
             self.state, self.snapshot = turn.decision.state, turn.snapshot
-            if turn.snapshot.wake_at != self._wake_at:
-                self.arm(turn.snapshot.wake_at)
+            self.arm(turn.snapshot.wake_at)
             self.host.committed(self, turn)
             if turn.decision.effects and not self._act(turn.decision.effects):
                 return
             if self.mailbox:
                 self.proceed()
-            elif turn.snapshot.phase is not Phase.ACTIVE:
+            else:
                 self.host.settled(self)
         else:
             self._refused(turn, result)

@@ -56,7 +56,7 @@ MAILBOX = 1000
 #: Characters of an id.
 ID_LENGTH = 200
 #: Bytes of a person's name, and of a reason.
-WORDS = 4000
+REMARK = 4000
 #: History rows read at a time.
 PAGE = 256
 #: Seconds before a store in trouble is opened again.
@@ -293,8 +293,8 @@ def _check_words(what: str, text: object) -> None:
     if not isinstance(text, str):
         raise Unencodable(f"{what} is a {type(text).__name__}: give a text")
     size = len(text.encode(errors="replace"))
-    if size > WORDS:
-        raise TooLarge(what, size, WORDS)
+    if size > REMARK:
+        raise TooLarge(what, size, REMARK)
 
 
 def check_id(what: str, text: object) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from ..actors import Decision, Due, Moment
+from ..actors import Decision, Due, Moment, storable
 from ..storage import Codec, Entry, Lane, Message, Record, Snapshot, Undecodable
 from . import snapshot
 from .draft import Note, Plan
@@ -194,7 +194,7 @@ def value_type(saga: Saga[Any], index: int, kind: str | None) -> Any:
 def failure(error: BaseException) -> Failure:
     """What an attempt raised, as text that can be stored."""
     try:
-        text = str(error).encode(errors="backslashreplace").decode()
+        text = storable(str(error))
     except Exception:  # noqa: BLE001  # the user's exception cannot even be shown
         text = ""
     return Failure(type(error).__name__, text[:TEXT])

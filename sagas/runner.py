@@ -17,7 +17,7 @@ from attrs import define, field
 
 from ..actors import Runtime, Timer, Timers
 from ..storage import Codec
-from .behaviour import OrderState, failure
+from .behaviour import WORDS, OrderState, failure
 from .context import StepContext, idempotency_key
 from .errors import PermanentError
 from .events import Ended, Finding, Late, Probed, Refused, Returned, Run, Unknown
@@ -162,7 +162,7 @@ class Runner:
         step = state.saga.slots[run.slot].name
         key = partial(idempotency_key, state.saga.name, state.id, step)
         action_key = key("action")
-        own = action_key if run.work is Work.ACTION else key(run.work.name.lower())
+        own = action_key if run.work is Work.ACTION else key(WORDS[run.work])
         return StepContext(
             key=own, action_key=action_key, saga=state.saga.name, order_id=state.id, step=step,
             attempt=run.number, epoch=self.epoch,
