@@ -1,6 +1,6 @@
 """Actors: a mailbox and a state that is on disk before anything follows from it. Knows storage, and no saga."""
 
-from .actor import Actor, Turn
+from .actor import Actor
 from .behaviour import Begin, Behaviour, Decision, Due, Moment, Resumed, Stage
 from .limits import Limits
 from .mailbox import Mailbox
@@ -33,6 +33,5 @@ __all__ = [
     "SystemRuntime",
     "Timer",
     "Timers",
-    "Turn",
     "storable",
 ]

@@ -53,8 +53,8 @@ class Host(Protocol):
     stage: Stage
     submit: Callable[[Write[Any], Callable[[Any], None]], None]
 
-    def committed(self, actor: Actor[Any], turn: Turn[Any]) -> None:
-        """A turn is on disk: wake whoever watches."""
+    def committed(self, actor: Actor[Any]) -> None:
+        """The actor has moved on, and that is on disk: wake whoever watches."""
         ...
 
     def settled(self, actor: Actor[Any]) -> None:
@@ -114,8 +114,9 @@ class Actor(Generic[S]):
 
     def receive(self, event: object) -> None:
         """Take a report of the actor's own effects or timers, and act on it if nothing is on its way."""
-        self.mailbox.report(event)
-        self.proceed()
+        self.mailbox.reports += (event,)
+        if self.turn is None:
+            self.proceed()
 
     def deliver(self, messages: tuple[Message, ...]) -> None:
         """Take messages that were accepted, and act on them if nothing is on its way."""
@@ -181,8 +182,8 @@ class Actor(Generic[S]):
 
     def _decide(self) -> Turn[S] | None:
         """Fold all that waits into one turn; `None` when that changes nothing."""
-        take, accepts = self.mailbox.take, self.behaviour.accepts
-        event = take(accepts, self.state)
+        mailbox, accepts = self.mailbox, self.behaviour.accepts
+        event = mailbox.take(accepts, self.state)
         if event is None:
             return None
         runtime = self.host.runtime
@@ -191,28 +192,32 @@ class Actor(Generic[S]):
         taken: tuple[object, ...] = ()
         try:
             while event is not None:
-                more = self._ask(self.state if decision is None else decision.state, event, moment)
+                state = self.state if decision is None else decision.state
+                if isinstance(event, Message):
+                    more = self._ask(state, event, moment)
+                else:
+                    more = self.behaviour.decide(state, event, moment)
                 decision = more if decision is None else decision.then(more)
                 taken += (event,)
-                event = take(accepts, decision.state) if self.mailbox else None
+                event = mailbox.take(accepts, decision.state) if mailbox.reports or mailbox.messages else None
             assert decision is not None, "there was an event"
             if not decision.history and not decision.answers and decision.state is self.state:
                 return None
             return Turn(decision, self.behaviour.encode(decision.state), taken)
         except Exception:
-            self.mailbox.put_back(taken)
+            mailbox.put_back(taken)
             raise
 
-    def _ask(self, state: S, event: object, moment: Moment) -> Decision[S]:
-        """What the behaviour decides. A message that makes it raise is set aside, and the actor goes on."""
+    def _ask(self, state: S, message: Message, moment: Moment) -> Decision[S]:
+        """What the behaviour decides about a message. One that makes it raise is set aside, and the actor goes on."""
         try:
-            return self.behaviour.decide(state, event, moment)
-        except Exception as error:
-            if not isinstance(event, Message) or isinstance(error, MemoryError | RecursionError):
-                raise
+            return self.behaviour.decide(state, message, moment)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it raises must not harm the actor
             status = self.snapshot.status
-            entry = Entry("DEAD_LETTER", status, status, error=words(error)[:500], note=event.id)
-            return Decision(state, (), (entry,), ((event.seq, "DEAD_LETTER"),))
+            entry = Entry("DEAD_LETTER", status, status, error=words(error)[:500], note=message.id)
+            return Decision(state, (), (entry,), ((message.seq, "DEAD_LETTER"),))
 
     # ── commit, reply, act ──
 
@@ -243,13 +248,14 @@ class Actor(Generic[S]):
             self.turn = None
             self.revision += 1
             self.state, self.snapshot = turn.decision.state, turn.snapshot
-            self.arm(turn.snapshot.wake_at)
-            self.host.committed(self, turn)
+            if turn.snapshot.wake_at != self._wake_at:
+                self.arm(turn.snapshot.wake_at)
+            self.host.committed(self)
             if turn.decision.effects and not self._act(turn.decision.effects):
                 return
-            if self.mailbox:
+            if self.mailbox.reports or self.mailbox.messages:
                 self.proceed()
-            else:
+            elif turn.snapshot.phase is not Phase.ACTIVE:
                 self.host.settled(self)
         else:
             self._refused(turn, result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field
@@ -31,7 +31,7 @@ from ..storage import (
     Write,
     WriteRefused,
 )
-from .actor import Actor, Turn
+from .actor import Actor
 from .behaviour import Begin, Behaviour, Resumed, Stage
 from .limits import Limits
 from .restarts import Restarts
@@ -56,7 +56,8 @@ class Supervisor(Generic[S]):
     epoch: int
     died: int | None  #: the epoch of an owner before this one that died
     quarantined: str  #: the status of an actor that was stopped
-    on_commit: Callable[[Actor[S], Turn[S]], None]
+    on_commit: Callable[[Actor[S]], None]
+    watched: Container[str]  #: ids of actors of which every commit is told; of the others only the end
     look_again: Callable[[], None]  #: told when an actor may have ended without this process having seen it
     may_act: Callable[[], bool]
     limits: Limits = field(factory=Limits)
@@ -172,11 +173,13 @@ class Supervisor(Generic[S]):
 
     # ── what actors tell (see `Host`) ──
 
-    def committed(self, actor: Actor[S], turn: Turn[S]) -> None:
+    def committed(self, actor: Actor[S]) -> None:
         """Pass the news on."""
-        if turn.snapshot.phase is Phase.FINAL:
+        if actor.snapshot.phase is Phase.FINAL:
             self._ids.discard(actor.id)  # it may stay for an attempt that lingers, but its end will not be told again
-        self.on_commit(actor, turn)
+            self.on_commit(actor)
+        elif actor.id in self.watched:
+            self.on_commit(actor)
 
     def settled(self, actor: Actor[S]) -> None:
         """Passivate an actor that only waits."""

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from attrs import define, field
 
-from ..actors import Actor, Limits, Ownership, Recovery, Supervisor, Timers, Turn
+from ..actors import Actor, Limits, Ownership, Recovery, Supervisor, Timers
 from ..storage import Holder, Lease, Phase, StoreError, this_process
 from .access import Access
 from .behaviour import OrderState
@@ -135,6 +135,7 @@ class Engine:
             died=lease.died,
             quarantined=Status.PARKED,
             on_commit=self._publish,
+            watched=access.feed.watched,
             look_again=access.feed.publish_all,
             may_act=self._ownership.fresh,
             limits=self.limits,
@@ -143,17 +144,15 @@ class Engine:
         self._runner = runner
         return supervisor
 
-    def _publish(self, actor: Actor[OrderState], turn: Turn[OrderState]) -> None:
+    def _publish(self, actor: Actor[OrderState]) -> None:
         """Tell whoever waits for this order; one that has ended is told with its outcome."""
-        end = turn.snapshot.phase is Phase.FINAL
-        if self.access.feed.wanted(actor.id, end=end):
-            state = actor.state
-            news = (
-                outcome(state.id, state.saga, state.progress, state.results, state.values, codec=self.access.codec)
-                if end
-                else None
-            )
-            self.access.feed.publish(actor.id, news, end=end)
+        feed, state = self.access.feed, actor.state
+        if actor.snapshot.phase is not Phase.FINAL:
+            feed.publish(actor.id, end=False)
+        elif feed.awaits(actor.id):
+            codec = self.access.codec
+            end = outcome(state.id, state.saga, state.progress, state.results, state.values, codec=codec)
+            feed.publish(actor.id, end)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The engine itself failed: say so on the next call, and to everybody who waits."""

@@ -53,23 +53,23 @@ class Subscription:
 class Feed:
     """The subscribers of each order. Most want to know its end and no more: they are not asked at each transition."""
 
-    _news: dict[str, list[Subscription]] = field(factory=dict)
+    watched: dict[str, list[Subscription]] = field(factory=dict)  #: of all news, by order
     _ends: dict[str, list[Subscription]] = field(factory=dict)
 
     def subscribe(self, id: str, *, only_end: bool = False) -> Subscription:
         """Be told of news of an order."""
-        return Subscription(self._ends if only_end else self._news, id)
+        return Subscription(self._ends if only_end else self.watched, id)
 
     def __bool__(self) -> bool:
-        return bool(self._news or self._ends)
+        return bool(self.watched or self._ends)
 
-    def wanted(self, id: str, *, end: bool) -> bool:
-        """Whether anybody wants to be told of this news of an order."""
-        return id in self._news or (end and id in self._ends)
+    def awaits(self, id: str) -> bool:
+        """Whether anybody wants to be told of the end of an order."""
+        return id in self._ends or id in self.watched
 
     def publish(self, id: str, news: object = None, *, end: bool = True) -> None:
         """Tell the subscribers of an order; `end` is whether this may be its end."""
-        for subscription in (*self._news.get(id, ()), *(self._ends.get(id, ()) if end else ())):
+        for subscription in (*self.watched.get(id, ()), *(self._ends.get(id, ()) if end else ())):
             subscription.ring(news)
 
     def publish_all(self) -> None:
@@ -84,4 +84,4 @@ class Feed:
             subscription.ring(None)
 
     def _everybody(self) -> list[Subscription]:
-        return [one for table in (self._news, self._ends) for subscribers in table.values() for one in subscribers]
+        return [one for table in (self.watched, self._ends) for subscribers in table.values() for one in subscribers]

@@ -133,14 +133,18 @@ class Runner:
         """Call the user's function and report the end. KeyboardInterrupt and SystemExit are never recorded."""
         how: Returned | Refused | Unknown | Probed
         try:
-            arguments = self._arguments(attempt)
+            state, run = attempt.state, attempt.run
+            binding = state.saga.bindings[run.slot][run.work]
+            assert binding is not None, "what is called was bound"
+            context = self._context(attempt) if binding.wants_context else _NOBODY
+            arguments = binding.arguments(context, state.input, state.values, self.services)
             if attempt.call.is_async:
                 result = await attempt.call.function(**arguments)
             else:
                 result = await self.runtime.in_thread(partial(attempt.call_in_thread, arguments))
                 if inspect.isawaitable(result):  # a decorator hid that it is an `async def`: nothing has been done yet
                     result = await result
-            how = self._stored(attempt, result) if attempt.run.work is Work.ACTION else self._found(attempt, result)
+            how = self._stored(attempt, result) if run.work is Work.ACTION else self._found(attempt, result)
         except PermanentError as error:
             how = Refused(failure(error))
         except (KeyboardInterrupt, SystemExit):
@@ -149,13 +153,6 @@ class Runner:
             how = Unknown(failure(error))
         if not attempt.stopped:
             self._report(attempt, how)
-
-    def _arguments(self, attempt: Attempt) -> dict[str, object]:
-        state, run = attempt.state, attempt.run
-        binding = state.saga.bindings[run.slot][run.work]
-        assert binding is not None
-        context = self._context(attempt) if binding.wants_context else _NOBODY
-        return binding.arguments(context, state.input, state.values, self.services)
 
     def _context(self, attempt: Attempt) -> StepContext:
         state, run = attempt.state, attempt.run

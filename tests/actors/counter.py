@@ -7,7 +7,7 @@ from typing import Any, Self
 import orjson
 from attrs import define, evolve, field, frozen
 
-from atone.actors import Actor, Begin, Decision, Due, Limits, Moment, Recovery, Resumed, Supervisor, Timers, Turn
+from atone.actors import Actor, Begin, Decision, Due, Limits, Moment, Recovery, Resumed, Supervisor, Timers
 from atone.storage import (
     Accept,
     Accepted,
@@ -180,6 +180,13 @@ class Wall:
             self.stop(key)
 
 
+class Everybody:
+    """The ids of all actors there may ever be."""
+
+    def __contains__(self, _id: object) -> bool:
+        return True
+
+
 @define(eq=False)
 class Shop:
     """A supervisor of counters with its tasks, on a disk that others may share."""
@@ -209,7 +216,7 @@ class Shop:
         self.supervisor = Supervisor(
             store=self.store, runtime=self.runtime, timers=Timers(self.runtime), behaviour=self.behaviour,
             stage=self.wall, epoch=lease.epoch, died=lease.died, quarantined="PARKED", on_commit=self._committed,
-            look_again=lambda: None, may_act=lambda: self.fresh, limits=self.limits,
+            watched=Everybody(), look_again=lambda: None, may_act=lambda: self.fresh, limits=self.limits,
         )  # fmt: skip
         self.wall.report = self.supervisor.post
         self.runtime.spawn(Recovery(self.supervisor).run())
@@ -233,8 +240,8 @@ class Shop:
         """The next process on the same disk."""
         return Shop(self.disk, self.clock, self.limits, behaviour=Counter(poison=self.behaviour.poison))
 
-    def _committed(self, actor: Actor[Count], turn: Turn[Count]) -> None:
-        self.commits.append((actor.id, turn.decision.state.total))
+    def _committed(self, actor: Actor[Count]) -> None:
+        self.commits.append((actor.id, actor.state.total))
 
     async def create(self, id: str) -> int:
         """A counter that no host has begun yet; its key."""

@@ -107,7 +107,7 @@ def outcome_told_early() -> Planted:
 
     def advance(self: Actor[Any], turn: Turn[Any]) -> Advance:
         before, self.state = self.state, turn.decision.state
-        self.host.committed(self, turn)
+        self.host.committed(self)
         self.state = before
         return real(self, turn)
 
