@@ -106,9 +106,10 @@ def outcome_told_early() -> Planted:
     real = Actor._advance
 
     def advance(self: Actor[Any], turn: Turn[Any]) -> Advance:
-        before, self.state = self.state, turn.decision.state
+        before = self.state, self.snapshot
+        self.state, self.snapshot = turn.decision.state, turn.snapshot
         self.host.committed(self)
-        self.state = before
+        self.state, self.snapshot = before
         return real(self, turn)
 
     return patch.object(Actor, "_advance", advance)
