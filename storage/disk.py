@@ -24,6 +24,7 @@ from .store import (
     Finished,
     Full,
     HistoryRow,
+    Lane,
     Lease,
     Message,
     NotFound,
@@ -259,9 +260,13 @@ class Disk:
         first = bisect_right(self.history, after, key=lambda line: line.seq)
         return [(line.seq, self.rows[line.key].record.id) for line in self.history[first : first + limit]]
 
-    def unread(self, after: int, limit: int) -> list[tuple[int, int]]:
+    def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
         """Unconsumed messages of all actors in order of acceptance."""
-        waiting = ((seq, mail.key) for seq, mail in self.mails.items() if seq > after and mail.answer is None)
+        waiting = (
+            (seq, mail.key, mail.message.lane)
+            for seq, mail in self.mails.items()
+            if seq > after and mail.answer is None
+        )
         return list(islice(waiting, limit))
 
     def matching(self, query: Query) -> Iterator[Record]:

@@ -126,6 +126,12 @@ def messages(connection: sqlite3.Connection, key: int) -> tuple[Message, ...]:
     return tuple(_messages(connection, {"keys": f"[{key}]"}).get(key, ()))
 
 
+def unread(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, int, Lane]]:
+    """The unconsumed messages of all actors, in order of acceptance."""
+    found = rows(connection, "unread", after=after, limit=limit)
+    return [(seq, key, _LANES.get(lane, Lane.DATA)) for seq, key, lane in found]
+
+
 def column(connection: sqlite3.Connection, statement: str, /, **parameters: Any) -> list[Any]:
     """The first column of a named statement."""
     return [value for (value,) in connection.execute(STATEMENTS[statement], parameters)]

@@ -303,7 +303,7 @@ select key from actors where phase = 2 and key > :after and deaths >= :deaths or
 
 -- name: unbegun
 -- Actors that no host has begun.
-select key from actors where revision = 0 order by key limit :limit;
+select key from actors where revision = 0 and key > :after order by key limit :limit;
 
 -- name: due
 -- Idle actors whose timer is due.
@@ -315,7 +315,7 @@ select min(wake_at) from actors where phase = 1 and wake_at is not null;
 
 -- name: unread
 -- Unconsumed messages of all actors in order of acceptance.
-select seq, key from inbox where answer is null and seq > :after order by seq limit :limit;
+select seq, key, lane from inbox where answer is null and seq > :after order by seq limit :limit;
 
 -- name: answer
 -- What a message was answered.

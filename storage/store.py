@@ -419,8 +419,8 @@ class Store(Protocol):
         """Keys of active actors above `after`, in order; `frail` ones have at least `deaths` deaths."""
         ...
 
-    async def unbegun(self, limit: int) -> list[int]:
-        """Keys of actors at revision 0, oldest first."""
+    async def unbegun(self, after: int, limit: int) -> list[int]:
+        """Keys of actors at revision 0 above `after`, oldest first."""
         ...
 
     async def due(self, now: float, limit: int) -> list[int]:
@@ -431,8 +431,8 @@ class Store(Protocol):
         """The earliest timer of any idle actor."""
         ...
 
-    async def unread(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """Sequence number and actor's key of unconsumed messages above `after`, in order."""
+    async def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
+        """Sequence number, actor's key and lane of unconsumed messages above `after`, in order."""
         ...
 
     # what anybody asks

@@ -347,10 +347,13 @@ async def test_unread_lists_waiting_messages_in_order(store: Store) -> None:
     """The scan for new messages takes up where it stopped and never repeats a consumed one."""
     epoch, a, b = await own(store), await begin(store, "a"), await begin(store, "b")
     seqs = [await put(store, actor, f"m{number}") for number, actor in enumerate("abab")]
-    assert await store.unread(0, 10) == [(seqs[0], a), (seqs[1], b), (seqs[2], a), (seqs[3], b)]
-    assert await store.unread(seqs[0], 2) == [(seqs[1], b), (seqs[2], a)]
+    seqs.append(await put(store, "a", "cancel", lane=Lane.CONTROL))
+    lines = [(seqs[0], a, Lane.DATA), (seqs[1], b, Lane.DATA), (seqs[2], a, Lane.DATA), (seqs[3], b, Lane.DATA)]
+    lines.append((seqs[4], a, Lane.CONTROL))
+    assert await store.unread(0, 10) == lines
+    assert await store.unread(seqs[0], 2) == lines[1:3]
     await store.write(advance(b, 1, epoch, consumed=((seqs[1], "ok"),)))
-    assert await store.unread(seqs[0], 10) == [(seqs[2], a), (seqs[3], b)]
+    assert await store.unread(seqs[0], 10) == lines[2:]
 
 
 async def test_answer_of_an_unknown_message_is_none(store: Store) -> None:
@@ -558,8 +561,9 @@ async def test_unbegun_are_those_at_revision_zero(store: Store) -> None:
     keys = [await begin(store, f"{number}") for number in range(3)]
     await begin(store, "begun", revision=1, epoch=epoch)
     await store.write(advance(keys[0], 1, epoch))
-    assert await store.unbegun(9) == keys[1:]
-    assert await store.unbegun(1) == keys[1:2]
+    assert await store.unbegun(0, 9) == keys[1:]
+    assert await store.unbegun(0, 1) == keys[1:2]
+    assert await store.unbegun(keys[1], 9) == keys[2:]
 
 
 async def test_due_are_idle_actors_whose_timer_passed(store: Store) -> None:
