@@ -248,15 +248,15 @@ class Coordinator:
         """Say how many live orders have no definition here: nobody should learn that from a customer."""
         for count in await self._strangers():
             logger.warning(
-                "%d live orders of saga %r version %d have no definition here, and wait for one",
-                count.number, count.definition.kind, count.definition.version,
+                "%d%s live orders of saga %r version %d have no definition here, and wait for one",
+                count.number, " or more" if count.number == PAGE else "",
+                count.definition.kind, count.definition.version,
             )  # fmt: skip
 
     async def _strangers(self) -> list[Count]:
-        """Live orders whose definition is not registered here."""
-        registry = self._access.registry
-        counts = await self._access.store.count(Query())
-        return [one for one in counts if one.phase is not Phase.FINAL and registry.find(one.definition) is None]
+        """Live orders whose definition is not registered here, each sort counted up to `PAGE`."""
+        find = self._access.registry.find
+        return [one for one in await self._access.store.live(PAGE) if find(one.definition) is None]
 
 
 def _same(record: Record, body: bytes) -> bool:

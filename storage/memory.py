@@ -16,7 +16,7 @@ from .disk import Disk
 from .errors import StoreClosed, StoreError
 from .failure import of_one_row
 from .lease import Claim, Release
-from .store import Count, HistoryRow, Holder, Lane, Lease, Message, Query, Record, Store, Tombstone, Write
+from .store import Count, HistoryRow, Holder, Lane, Lease, Message, Phase, Query, Record, Store, Tombstone, Write
 from .writer import answer
 
 R = TypeVar("R")
@@ -148,6 +148,10 @@ class MemoryStore(Store):
         groups = Counter((record.definition, record.snapshot.status, record.snapshot.phase) for record in records)
         counts = [Count(definition, status, phase, number) for (definition, status, phase), number in groups.items()]
         return sorted(counts, key=_place)
+
+    async def live(self, limit: int) -> Sequence[Count]:
+        counts = await self.count(Query())
+        return [evolve(one, number=min(one.number, limit)) for one in counts if one.phase is not Phase.FINAL]
 
     async def list(self, query: Query, limit: int) -> list[Record]:
         return list(islice(self._opened().matching(query), limit))

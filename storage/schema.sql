@@ -362,6 +362,20 @@ where definition = :definition and status = :status and phase = :phase and key >
     and (:created_before is null or created_at < :created_before)
 order by key limit :limit;
 
+-- name: next_run
+-- The next run of actors in the index that share definition, status and phase: found by one search, however long runs are.
+select definition, status, phase
+from actors
+where (definition, status, phase) > (:definition, :status, :phase)
+order by definition, status, phase limit 1;
+
+-- name: length_of_run
+-- How long a run is, counted up to a limit.
+select kind, version, fingerprint, (
+    select count(*)
+    from (select 1 from actors where definition = :definition and status = :status and phase = :phase limit :limit))
+from definitions where id = :definition;
+
 -- name: count
 -- How many actors there are of each definition, status and phase; answered from the index alone.
 select kind, version, fingerprint, status, phase, count(*)

@@ -241,6 +241,9 @@ class SqliteStore(Store):
     async def count(self, query: Query) -> list[Count]:
         return await self._read(queries.count, query)
 
+    async def live(self, limit: int) -> Sequence[Count]:
+        return await self._read(queries.live, limit)
+
     async def list(self, query: Query, limit: int) -> list[Record]:
         return await self._read(queries.list_actors, query, limit)
 

@@ -461,6 +461,13 @@ class Store(Protocol):
         """How many actors match, by status and definition."""
         ...
 
+    async def live(self, limit: int) -> Sequence[Count]:
+        """How many live actors there are, by status and definition, each counted up to `limit`.
+
+        However many actors there are, it costs no more.
+        """
+        ...
+
     async def list(self, query: Query, limit: int) -> list[Record]:
         """Actors in order of arrival, with input and parts but without messages."""
         ...

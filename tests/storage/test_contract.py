@@ -697,6 +697,22 @@ async def test_count_groups_by_definition_and_status(store: Store) -> None:
     assert await store.count(Query(after_key=(await found(store, "3")).key)) == [parked]
 
 
+async def test_live_counts_to_a_limit_and_leaves_out_what_has_ended(store: Store) -> None:
+    """Nobody who only wants to be warned has to wait until a million are counted."""
+    newer = Definition("order", 2, "f2")
+    for number in range(9):
+        phase = (Phase.ACTIVE, Phase.IDLE, Phase.FINAL)[number % 3]
+        definition = ORDER if number < 6 else newer
+        await begin(store, f"{number}", definition=definition, snapshot=Snapshot(phase.name, phase, b""))
+    assert await store.live(1) == [
+        Count(ORDER, "ACTIVE", Phase.ACTIVE, 1),
+        Count(ORDER, "IDLE", Phase.IDLE, 1),
+        Count(newer, "ACTIVE", Phase.ACTIVE, 1),
+        Count(newer, "IDLE", Phase.IDLE, 1),
+    ]
+    assert [count.number for count in await store.live(9)] == [2, 2, 1, 1]
+
+
 # ── purging ───────────────────────────────────────────────────────────────────────────────────────
 
 
