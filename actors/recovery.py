@@ -122,19 +122,19 @@ class Recovery(Generic[S]):
             if key in supervisor.actors:
                 supervisor.look_at(key)
         keys = [key for key in page if key not in supervisor.actors and key not in self._strangers]
-        supervisor.loading = len(keys)
+        supervisor.loading = {key: set() for key in keys}
         try:
             records = await self._store.load(keys)
         except StoreError as error:
             await self._reopen(error)
+            supervisor.loading = {}
             for key in keys:
                 supervisor.wake(key)
             await self._runtime.sleep(self._limits.scan)
             return
-        finally:
-            supervisor.loading = 0
         for record in records:
             self._admit(record)
+        supervisor.loading = {}
         for key in set(keys) - {record.key for record in records}:
             self.supervisor.forget(key)  # purged meanwhile
 

@@ -64,7 +64,8 @@ class Supervisor(Generic[S]):
     limits: Limits = field(factory=Limits)
     actors: dict[int, Actor[S]] = field(factory=dict)
     wanted: Admission = field(init=False)  #: keys to be loaded
-    loading: int = 0  #: how many are being read at the moment
+    #: keys that are being read, each with the numbers of the messages that were noticed meanwhile
+    loading: dict[int, set[int]] = field(factory=dict)
     behind: int = 0  #: how many new actors were left on disk for want of room: later ones queue behind them
     woken: asyncio.Event = field(factory=asyncio.Event)  #: something is wanted, or has found room
     #: ids whose creation may be on disk before this process is told, each with the keys that were read meanwhile
@@ -91,7 +92,7 @@ class Supervisor(Generic[S]):
     @property
     def present(self) -> int:
         """How many actors are in memory, or on their way there."""
-        return len(self.actors) + len(self.creating) + self.loading
+        return len(self.actors) + len(self.creating) + len(self.loading)
 
     @property
     def room(self) -> bool:
@@ -134,7 +135,7 @@ class Supervisor(Generic[S]):
         """Hand a message, accepted in this process, to its actor."""
         actor = self.actors.get(key)
         if actor is None:
-            self.wake(key, _call(message.lane))
+            self.notice(key, message.seq, message.lane)
         else:
             actor.deliver((message,))
 
@@ -164,10 +165,13 @@ class Supervisor(Generic[S]):
     def notice(self, key: int, seq: int, lane: Lane) -> None:
         """A message waits on disk: see that its actor learns of it, if it does not know."""
         actor = self.actors.get(key)
-        if actor is None:
+        if actor is not None:
+            if not actor.mailbox.knows(seq):
+                self.unseen(actor)
+        elif key in self.loading:
+            self.loading[key].add(seq)
+        else:
             self.wake(key, _call(lane))
-        elif not actor.mailbox.knows(seq):
-            self.unseen(actor)
 
     def drain(self) -> None:
         """From now on record what ends, and begin nothing."""
@@ -260,6 +264,8 @@ class Supervisor(Generic[S]):
         if record.quarantine is not None:
             actor.proceed()  # its work was cut off: it must know before anybody asks whether work is under way
         actor.deliver(record.messages)
+        if not all(map(actor.mailbox.knows, self.loading.get(key, ()))):
+            self.unseen(actor)  # a message came when the actor had been read, but was not here yet
 
     def forget(self, key: int) -> None:
         """There is nothing to be taken up: drop what was kept for it."""

@@ -37,6 +37,7 @@ from .store import (
     Renew,
     Stale,
     Tombstone,
+    Unexpected,
     Unseen,
     Write,
 )
@@ -147,12 +148,14 @@ class Disk:
         self.active.discard(key)
         self.timers.pop(key, None)
 
-    def _accept(self, write: Accept) -> Accepted | Duplicate | Finished | NotFound | Full:
+    def _accept(self, write: Accept) -> Accepted | Duplicate | Finished | NotFound | Full | Unexpected:
         _check(write.actor, write.id, write.kind)
         key = self.keys.get(write.actor)
         if key is None:
             return Finished() if write.actor in self.tombstones else NotFound()
         row, place = self.rows[key], (int(write.lane), write.id)
+        if row.record.definition in write.unexpected_by:
+            return Unexpected()
         if place in row.inbox:
             mail = row.inbox[place]
             return Duplicate(key, mail.message.seq, mail.answer)

@@ -187,25 +187,33 @@ select count(*) from inbox where key = ? and answer is null;
 -- Whether any message of any actor waits.
 select 1 from inbox where answer is null limit 1;
 
--- name: accept
--- A message for a live actor; changes no row if there is none, or its lane is full, or the id was used.
-insert into inbox (key, lane, id, kind, body, accepted_at)
-select key, :lane, :id, :kind, :body, :at
+-- name: standing
+-- What has to be known of actors before they are sent something, by a JSON list of ids.
+select actors.id, key, phase, coalesce(kind, ''), coalesce(version, 0), coalesce(fingerprint, '')
 from actors
-where actors.id = :actor and phase > 0
-    and (select count(*) from inbox where inbox.key = actors.key and lane = :lane and answer is null) < :limit
-on conflict (key, lane, id) do nothing
-returning key, seq;
+left join definitions on definitions.id = actors.definition
+where actors.id in (select value from json_each(:ids));
+
+-- name: waiting_in_lanes
+-- How many messages wait in each lane, by a JSON list of keys.
+select key, lane, count(*)
+from inbox
+where key in (select value from json_each(:keys)) and answer is null
+group by key, lane;
+
+-- name: last_message
+-- The highest number ever given to a message; the next is one more.
+select seq from sqlite_sequence where name = 'inbox';
+
+-- name: accept
+-- Messages for live actors; adds no row where the id was used.
+insert into inbox (seq, key, lane, id, kind, body, accepted_at)
+values (?, ?, ?, ?, ?, ?, ?)
+on conflict (key, lane, id) do nothing;
 
 -- name: accepted_before
 -- What a message of that id was answered.
-select inbox.key, inbox.seq, inbox.answer
-from actors join inbox on inbox.key = actors.key
-where actors.id = :actor and lane = :lane and inbox.id = :id;
-
--- name: phase
--- What an actor's host has to do; 0 too for one that was purged.
-select phase from actors where id = :id union all select 0 from tombstones where id = :id;
+select seq, answer from inbox where key = :key and lane = :lane and id = :id;
 
 -- name: ended
 -- The actors that ended longest ago.

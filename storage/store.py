@@ -207,6 +207,11 @@ class Full:
 
 
 @frozen
+class Unexpected:
+    """The actor's definition never takes such a message."""
+
+
+@frozen
 class Stale:
     """The revision on disk is not the one expected: somebody else moved the actor on."""
 
@@ -256,8 +261,8 @@ class Advance(Write["Done | Stale | Fenced | Unseen"]):
     in_place: bool = False  #: the snapshot `stays`, as far as the actor knows: then it is quicker to write
 
 
-@frozen
-class Accept(Write["Accepted | Duplicate | Finished | NotFound | Full"]):
+@plain
+class Accept(Write["Accepted | Duplicate | Finished | NotFound | Full | Unexpected"]):
     """Put a message into an actor's inbox; any process may."""
 
     actor: str
@@ -267,6 +272,7 @@ class Accept(Write["Accepted | Duplicate | Finished | NotFound | Full"]):
     body: bytes
     at: float
     limit: int  #: of unconsumed messages in this lane
+    unexpected_by: tuple[Definition, ...] = ()  #: what actors are made from that never take such a message
 
     @property
     def urgent(self) -> bool:  # type: ignore[override]  # a property where the base has a constant

@@ -39,6 +39,7 @@ from atone.storage import (
     StoreClosed,
     StoreError,
     Tombstone,
+    Unexpected,
     Unseen,
     Write,
 )
@@ -317,6 +318,47 @@ async def test_duplicate_wins_over_a_full_lane(store: Store) -> None:
     key = await begin(store, "a")
     assert await store.write(accept("a", "m", limit=1)) == Accepted(key, 1)
     assert await store.write(accept("a", "m", limit=1)) == Duplicate(key, 1, None)
+
+
+async def test_messages_that_share_a_commit_each_get_their_own_answer(store: Store) -> None:
+    """Whatever stands in the way of one of them, and however many are for one actor."""
+    epoch, a = await own(store), await begin(store, "a")
+    await begin(store, "b", definition=Definition("refund", 1, "f"))
+    ended = await begin(store, "ended")
+    await store.write(advance(ended, 1, epoch, Phase.FINAL))
+    never = evolve(accept("b", "m"), unexpected_by=(Definition("refund", 1, "f"),))
+    wanted = evolve(accept("a", "n2"), unexpected_by=(Definition("refund", 1, "f"),))
+    results = await together(
+        store, accept("a", "m1", limit=2), accept("nobody", "m"), wanted, accept("ended", "m"), never,
+        accept("a", "m3", limit=2), accept("a", "c", Lane.CONTROL), accept("b", "m"),
+    )  # fmt: skip
+    assert results[1] == NotFound()
+    assert results[3:6] == [Finished(), Unexpected(), Full(2)]
+    assert all(isinstance(results[place], Accepted) for place in (0, 2, 6, 7))
+    assert len({results[place].seq for place in (0, 2, 6, 7)}) == 4
+    assert [message.id for message in await store.messages(a)] == ["c", "m1", "n2"]
+    assert type(await store.write(accept("a", "later"))) is Accepted
+
+
+async def test_an_id_that_comes_twice_in_one_commit_is_accepted_once(store: Store) -> None:
+    """And harms no other message beside it."""
+    await begin(store, "a")
+    await begin(store, "b")
+    results = await together(store, accept("a", "m"), accept("b", "m"), accept("a", "m"), accept("b", "n"))
+    assert [type(result) for result in results] == [Accepted, Accepted, Duplicate, Accepted]
+    assert results[2].seq == results[0].seq
+    assert {results[0].seq, results[1].seq, results[3].seq} == {seq for seq, _, _ in await store.unread(0, 9)}
+
+
+async def test_a_message_that_an_actor_never_takes_is_not_accepted(store: Store) -> None:
+    """Be it live or ended; one that was purged is only known to have ended."""
+    epoch, key = await own(store), await begin(store, "a")
+    never = evolve(accept("a", "m"), unexpected_by=(ORDER,))
+    assert await store.write(never) == Unexpected()
+    await store.write(advance(key, 1, epoch, Phase.FINAL))
+    assert await store.write(never) == Unexpected()
+    assert await store.write(Purge(99.0, 9)) == 1
+    assert await store.write(never) == Finished()
 
 
 async def test_lanes_fill_independently(store: Store) -> None:
