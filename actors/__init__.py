@@ -1,6 +1,7 @@
 """Actors: a mailbox and a state that is on disk before anything follows from it. Knows storage, and no saga."""
 
 from .actor import Actor
+from .admission import Admission, Call
 from .behaviour import Begin, Behaviour, Decision, Due, Moment, Resumed, Stage
 from .limits import Limits
 from .mailbox import Mailbox
@@ -14,8 +15,10 @@ from .words import storable
 
 __all__ = [
     "Actor",
+    "Admission",
     "Begin",
     "Behaviour",
+    "Call",
     "Cancellable",
     "Decision",
     "Due",

@@ -37,6 +37,10 @@ class Mailbox:
             self._known.update(new)
             self.messages = tuple(sorted([*self.messages, *new.values()], key=_place))
 
+    def knows(self, seq: int) -> bool:
+        """Whether a message was put in here, whatever became of it."""
+        return self._known is not None and seq in self._known
+
     def report(self, event: object) -> None:
         """Add a report of the actor's own."""
         self.reports += (event,)

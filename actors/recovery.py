@@ -14,6 +14,7 @@ import anyio
 from attrs import define, field
 
 from ..storage import Phase, Record, Store, StoreError, Undecodable
+from .admission import Call
 from .limits import Limits
 from .runtime import Runtime
 from .supervisor import Supervisor
@@ -34,6 +35,7 @@ class Recovery(Generic[S]):
     _first_pass: bool = True  #: whether that scan has not yet come to its end once
     _frail: int | None = None  #: the frail actor that is being recovered
     _unread: int = 0  #: messages up to this one were noticed
+    _unbegun: int = 0  #: actors created up to this one were noticed; the scan finds those that were overlooked
     _strangers: set[int] = field(factory=set)  #: keys of actors whose definition is not here
 
     def __attrs_post_init__(self) -> None:
@@ -50,12 +52,12 @@ class Recovery(Generic[S]):
 
     async def _load(self) -> None:
         """Bring the actors that are wanted into memory."""
-        supervisor, window = self.supervisor, self._limits.window
+        supervisor = self.supervisor
         while True:
             await supervisor.woken.wait()
             supervisor.woken.clear()
-            while supervisor.wanted and not supervisor.sick.is_set() and len(supervisor.actors) < window:
-                await self._load_page()
+            while not supervisor.sick.is_set() and (page := supervisor.wanted.take(supervisor.present)):
+                await self._load_page(page)
 
     async def _scan(self) -> None:
         """Look for what should be running and is not."""
@@ -69,11 +71,12 @@ class Recovery(Generic[S]):
             await self._runtime.sleep(self._limits.poll if more else self._limits.scan)
 
     async def _listen(self) -> None:
-        """Notice the commits of other processes."""
+        """Notice the commits of other processes, and what this one has left on disk for want of room."""
+        supervisor = self.supervisor
         while True:
             await self._runtime.sleep(self._limits.poll)
             try:
-                if not self.supervisor.sick.is_set() and await self._store.foreign():
+                if not supervisor.sick.is_set() and (supervisor.behind or await self._store.foreign()):
                     await self._notice()
             except StoreError as error:
                 await self._reopen(error)
@@ -95,7 +98,7 @@ class Recovery(Generic[S]):
                 return
             if supervisor.may_act():
                 logger.info("the store works again")
-                self._recovered, self._unread, self._first_pass = 0, 0, True
+                self._recovered, self._unread, self._unbegun, self._first_pass = 0, 0, 0, True
                 supervisor.recovered()
 
     async def _reopen(self, error: StoreError) -> None:
@@ -112,24 +115,26 @@ class Recovery(Generic[S]):
 
     # ── from the disk into memory ──
 
-    async def _load_page(self) -> None:
-        """Admit the first page of what is wanted. Nobody else brings these in while they are read."""
-        wanted, actors = self.supervisor.wanted, self.supervisor.actors
-        page = list(wanted)[: self._limits.page]
+    async def _load_page(self, page: list[int]) -> None:
+        """Admit some of what is wanted. Nobody else brings these in while they are read."""
+        supervisor = self.supervisor
         for key in page:
-            del wanted[key]
-            if key in actors:
-                self.supervisor.look_at(key)
-        keys = [key for key in page if key not in actors and key not in self._strangers]
+            if key in supervisor.actors:
+                supervisor.look_at(key)
+        keys = [key for key in page if key not in supervisor.actors and key not in self._strangers]
+        supervisor.loading = {key: set() for key in keys}
         try:
             records = await self._store.load(keys)
         except StoreError as error:
             await self._reopen(error)
-            wanted.update(dict.fromkeys(keys))
+            supervisor.loading = {}
+            for key in keys:
+                supervisor.wake(key)
             await self._runtime.sleep(self._limits.scan)
             return
         for record in records:
             self._admit(record)
+        supervisor.loading = {}
         for key in set(keys) - {record.key for record in records}:
             self.supervisor.forget(key)  # purged meanwhile
 
@@ -164,14 +169,16 @@ class Recovery(Generic[S]):
         self.supervisor.restarts.forget(self._runtime.monotonic())
         more = await self._notice()
         limits = self._limits
-        due = await self._store.due(self._runtime.now(), limits.page + len(self._strangers))
-        more = self._wake(due) or more
+        most = limits.page + len(self._strangers) + len(self.supervisor.actors)
+        due = await self._store.due(self._runtime.now(), most)
+        self._wake(due, Call.NEWS)
+        more = more or len(due) == most
         room = self._room()
         if room <= 0:
             return more or self._first_pass
         page = limits.page if room > limits.window - limits.recovering else limits.page // 16
         keys = await self._store.active(after=self._recovered, limit=page, frail=False, deaths=limits.frail_deaths)
-        self._wake(keys)
+        self._wake(keys, Call.WORK)
         self._recovered = keys[-1] if keys else 0
         if not keys:
             self._first_pass = False
@@ -188,28 +195,33 @@ class Recovery(Generic[S]):
         keys = await self._store.active(after=0, limit=limit, frail=True, deaths=frail_deaths)
         absent = [key for key in keys if key not in actors and key not in self._strangers]
         self._frail = absent[0] if absent else None
-        self._wake(absent[:1])
+        self._wake(absent[:1], Call.WORK)
 
     async def _notice(self) -> bool:
-        """Wake actors with messages, or just created, by other processes; whether there are more of these."""
+        """Wake actors with messages, or just created; whether there are more of these."""
+        supervisor = self.supervisor
         while unread := await self._store.unread(self._unread, self._limits.page):
-            for seq, key in unread:
+            for seq, key, lane in unread:
                 self._unread = max(self._unread, seq)
-                self.supervisor.look_at(key)
+                supervisor.notice(key, seq, lane)
         room = self._room()
+        if self._first_pass:
+            room = (room + 1) // 2  # what the host before this one has left has its share
         if room <= 0:
             return False
-        return self._wake(await self._store.unbegun(min(room, self._limits.page) + len(self._strangers)))
+        most, behind = min(room, self._limits.page), supervisor.behind
+        keys = await self._store.unbegun(self._unbegun, most)
+        self._wake(keys, Call.WORK)
+        self._unbegun = max([self._unbegun, *keys])
+        if len(keys) < most and supervisor.behind == behind:
+            supervisor.behind = 0
+        return len(keys) == most
 
-    def _wake(self, keys: list[int]) -> bool:
-        """Wake actors; whether so many of them were asleep that there may be more."""
-        wanted = self.supervisor.wanted
-        before = len(wanted)
+    def _wake(self, keys: list[int], call: Call) -> None:
         for key in keys:
             if key not in self._strangers:
-                self.supervisor.wake(key)
-        return len(wanted) - before >= self._limits.page
+                self.supervisor.wake(key, call)
 
     def _room(self) -> int:
         """How many more actors may be wanted."""
-        return self._limits.window - len(self.supervisor.actors) - len(self.supervisor.wanted)
+        return self._limits.window - self.supervisor.present - len(self.supervisor.wanted)

@@ -6,9 +6,9 @@ A simulation replaces this one object, and with it owns time, luck and schedulin
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -72,8 +72,8 @@ class SystemRuntime:
         self.spawn = self._loop.create_task
 
     def new_id(self) -> str:
-        """A random UUID."""
-        return uuid.uuid4().hex
+        """As many random bits as a UUID has, and more, straight from the system: so that no fork repeats them."""
+        return os.urandom(16).hex()
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
         """Call a function in the event loop after a time."""

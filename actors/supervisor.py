@@ -20,6 +20,7 @@ from ..storage import (
     Entry,
     Exists,
     Fenced,
+    Lane,
     Message,
     Phase,
     Purged,
@@ -32,6 +33,7 @@ from ..storage import (
     WriteRefused,
 )
 from .actor import Actor
+from .admission import Admission, Call
 from .behaviour import Begin, Behaviour, Resumed, Stage
 from .limits import Limits
 from .restarts import Restarts
@@ -62,7 +64,10 @@ class Supervisor(Generic[S]):
     may_act: Callable[[], bool]
     limits: Limits = field(factory=Limits)
     actors: dict[int, Actor[S]] = field(factory=dict)
-    wanted: dict[int, None] = field(factory=dict)  #: keys to be loaded, in order
+    wanted: Admission = field(init=False)  #: keys to be loaded
+    #: keys that are being read, each with the numbers of the messages that were noticed meanwhile
+    loading: dict[int, set[int]] = field(factory=dict)
+    behind: int = 0  #: how many new actors were left on disk for want of room: later ones queue behind them
     woken: asyncio.Event = field(factory=asyncio.Event)  #: something is wanted, or has found room
     #: ids whose creation may be on disk before this process is told, each with the keys that were read meanwhile
     creating: dict[str, set[int]] = field(factory=dict)
@@ -80,14 +85,20 @@ class Supervisor(Generic[S]):
 
     def __attrs_post_init__(self) -> None:
         self.submit = self.store.submit
+        self.wanted = Admission(self.limits)
         self.restarts = Restarts(self.limits.intensity)
 
     # ── what others ask ──
 
     @property
+    def present(self) -> int:
+        """How many actors are in memory, or on their way there."""
+        return len(self.actors) + len(self.creating) + len(self.loading)
+
+    @property
     def room(self) -> bool:
-        """Whether a new actor can begin at once."""
-        full = len(self.actors) >= self.limits.window
+        """Whether a new actor can begin at once. One that cannot is left on disk: count it in `behind`."""
+        full = self.behind > 0 or self.present >= self.limits.window
         return not (full or self.stopping or self.sick.is_set()) and self.may_act()
 
     def runs(self, id: str) -> bool:
@@ -125,7 +136,7 @@ class Supervisor(Generic[S]):
         """Hand a message, accepted in this process, to its actor."""
         actor = self.actors.get(key)
         if actor is None:
-            self.wake(key)
+            self.notice(key, message.seq, message.lane)
         else:
             actor.deliver((message,))
 
@@ -138,10 +149,10 @@ class Supervisor(Generic[S]):
         else:
             actor.receive(report)
 
-    def wake(self, key: int) -> None:
+    def wake(self, key: int, call: Call = Call.NEWS) -> None:
         """Have an actor loaded, if it is not in memory. One that has just crashed is loaded after its pause."""
         if key not in self.actors and key not in self._resting and not self.draining:
-            self.wanted[key] = None
+            self.wanted.want(key, call)
             self.woken.set()
 
     def look_at(self, key: int) -> None:
@@ -151,6 +162,17 @@ class Supervisor(Generic[S]):
             self.wake(key)
         else:
             self.unseen(actor)
+
+    def notice(self, key: int, seq: int, lane: Lane) -> None:
+        """A message waits on disk: see that its actor learns of it, if it does not know."""
+        actor = self.actors.get(key)
+        if actor is not None:
+            if not actor.mailbox.knows(seq):
+                self.unseen(actor)
+        elif key in self.loading:
+            self.loading[key].add(seq)
+        else:
+            self.wake(key, _call(lane))
 
     def drain(self) -> None:
         """From now on record what ends, and begin nothing."""
@@ -245,6 +267,8 @@ class Supervisor(Generic[S]):
         if record.quarantine is not None:
             actor.proceed()  # its work was cut off: it must know before anybody asks whether work is under way
         actor.deliver(record.messages)
+        if not all(map(actor.mailbox.knows, self.loading.get(key, ()))):
+            self.unseen(actor)  # a message came when the actor had been read, but was not here yet
 
     def forget(self, key: int) -> None:
         """There is nothing to be taken up: drop what was kept for it."""
@@ -332,3 +356,7 @@ class Supervisor(Generic[S]):
 
         self._resting.add(key)
         self.timers.after(seconds, rested)
+
+
+def _call(lane: Lane) -> Call:
+    return Call.REQUEST if lane is Lane.CONTROL else Call.NEWS

@@ -17,6 +17,7 @@ from ..storage import (
     Accept,
     Accepted,
     Codec,
+    Definition,
     Duplicate,
     Finished,
     Full,
@@ -32,6 +33,7 @@ from ..storage import (
     Tombstone,
     TooLarge,
     Unencodable,
+    Unexpected,
     Write,
     WriteRefused,
 )
@@ -135,15 +137,16 @@ class Access:
         self.check()
         kind = type(message).__name__
         body = self.codec.encode(message, "the message")
-        if await self._never_expected(order_id, kind):
-            return SendAnswer.NEVER_EXPECTED
-        match await self._accept(order_id, message_id, Lane.DATA, kind, body):
+        never = self.registry.never_expect(kind)
+        match await self._accept(order_id, message_id, Lane.DATA, kind, body, never=never):
             case Accepted():
                 return SendAnswer.ACCEPTED
             case Duplicate():
                 return SendAnswer.DUPLICATE
             case Finished():
                 return SendAnswer.ALREADY_FINISHED
+            case Unexpected():
+                return SendAnswer.NEVER_EXPECTED
             case _:
                 return SendAnswer.NOT_FOUND
 
@@ -159,6 +162,7 @@ class Access:
                 return CancelAnswer.ALREADY_FINISHED
             if isinstance(result, NotFound):
                 return CancelAnswer.NOT_FOUND
+            assert not isinstance(result, Unexpected), "every order takes requests"
             try:
                 async with self.within(seconds):
                     answer = await self._decision(result, subscription)
@@ -174,16 +178,24 @@ class Access:
         return answer
 
     async def _accept(
-        self, order_id: str, message_id: str | None, lane: Lane, kind: str, body: bytes
-    ) -> Accepted | Duplicate | Finished | NotFound:
+        self,
+        order_id: str,
+        message_id: str | None,
+        lane: Lane,
+        kind: str,
+        body: bytes,
+        *,
+        never: tuple[Definition, ...] = (),
+    ) -> Accepted | Duplicate | Finished | NotFound | Unexpected:
         check_id("order's id", order_id)
         message_id = message_id if message_id is not None else self.runtime.new_id()
         check_id("message's id", message_id)
         now = self.runtime.now()
-        accept = Accept(order_id, message_id, lane, kind, body, now, MAILBOX)
-        answer: asyncio.Future[Accepted | Duplicate | Finished | NotFound | Full | StoreError] = asyncio.Future()
+        accept = Accept(order_id, message_id, lane, kind, body, now, MAILBOX, never)
+        answer: asyncio.Future[Accepted | Duplicate | Finished | NotFound | Full | Unexpected | StoreError]
+        answer = asyncio.get_running_loop().create_future()
 
-        def done(result: Accepted | Duplicate | Finished | NotFound | Full | StoreError) -> None:
+        def done(result: Accepted | Duplicate | Finished | NotFound | Full | Unexpected | StoreError) -> None:
             # Here and not behind the `await`: a cancelled caller loses only the answer.
             if isinstance(result, Accepted) and self.supervisor is not None:
                 self.supervisor.deliver(result.key, Message(result.seq, message_id, lane, kind, body, now))
@@ -200,14 +212,6 @@ class Access:
         if isinstance(result, Full):
             raise MailboxFull(order_id, result.limit)
         return result
-
-    async def _never_expected(self, order_id: str, kind: str) -> bool:
-        """Whether the order's saga has no place for such a message. One of an unknown saga may have."""
-        if all(saga.receives(kind) for saga in self.registry):
-            return False
-        found = await self.store.find(order_id)
-        saga = self.registry.find(found.definition) if isinstance(found, Record) else None
-        return saga is not None and not saga.receives(kind)
 
     async def find(self, order_id: str) -> Record | Tombstone:
         """An order on disk; raises `OrderNotFound`."""

@@ -214,10 +214,10 @@ class Coordinator:
 
     async def _begin(self, saga: Saga[I], id: str, body: bytes, value: I) -> Created | Exists | Purged:
         """Create the order: with its first intent in the same commit where this process hosts and has room."""
-        access = self._access
-        if access.supervisor is not None and access.supervisor.room:
-            actor = self._actor(access.supervisor, saga, id, value)
-            result = await access.supervisor.create(actor, saga.definition, body)
+        access, supervisor = self._access, self._access.supervisor
+        if supervisor is not None and supervisor.room:
+            actor = self._actor(supervisor, saga, id, value)
+            result = await supervisor.create(actor, saga.definition, body)
             if not isinstance(result, Fenced):
                 return result
         now = access.runtime.now()
@@ -225,6 +225,8 @@ class Coordinator:
         create = Create(id, saga.definition, body, now, Snapshot(Status.RUNNING, Phase.ACTIVE, b""), (entry,))
         created = await access.write(create)
         assert not isinstance(created, Fenced), "an order at revision 0 needs no epoch"
+        if supervisor is not None:
+            supervisor.behind += 1
         return created
 
     def _actor(self, supervisor: Supervisor[OrderState], saga: Saga[I], id: str, value: I) -> Actor[OrderState]:
@@ -246,15 +248,15 @@ class Coordinator:
         """Say how many live orders have no definition here: nobody should learn that from a customer."""
         for count in await self._strangers():
             logger.warning(
-                "%d live orders of saga %r version %d have no definition here, and wait for one",
-                count.number, count.definition.kind, count.definition.version,
+                "%d%s live orders of saga %r version %d have no definition here, and wait for one",
+                count.number, " or more" if count.number == PAGE else "",
+                count.definition.kind, count.definition.version,
             )  # fmt: skip
 
     async def _strangers(self) -> list[Count]:
-        """Live orders whose definition is not registered here."""
-        registry = self._access.registry
-        counts = await self._access.store.count(Query())
-        return [one for one in counts if one.phase is not Phase.FINAL and registry.find(one.definition) is None]
+        """Live orders whose definition is not registered here, each sort counted up to `PAGE`."""
+        find = self._access.registry.find
+        return [one for one in await self._access.store.live(PAGE) if find(one.definition) is None]
 
 
 def _same(record: Record, body: bytes) -> bool:

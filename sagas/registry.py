@@ -47,6 +47,10 @@ class Registry:
         """The saga of this definition, if it is registered and unchanged."""
         return self._sagas.get(wanted)
 
+    def never_expect(self, kind: str) -> tuple[Definition, ...]:
+        """The definitions of the sagas that have no place for such a message. An unknown saga may have one."""
+        return tuple([saga.definition for saga in self if not saga.receives(kind)])
+
     def saga(self, wanted: Definition) -> Saga[Any]:
         """The saga of a definition that is known to be registered."""
         return self._sagas[wanted]

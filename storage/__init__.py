@@ -57,6 +57,7 @@ from .store import (
     Stale,
     Store,
     Tombstone,
+    Unexpected,
     Unseen,
     Write,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "TooLarge",
     "Undecodable",
     "Unencodable",
+    "Unexpected",
     "UnsafeStore",
     "Unseen",
     "Write",

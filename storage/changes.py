@@ -7,24 +7,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .codec import checksum
+from .inbox import Inbox
 from .lease import Claim, Release, claim, release
 from .queries import find
 from .statements import STATEMENTS, for_rows, width_of
 from .store import (
     Accept,
-    Accepted,
     Advance,
     Create,
     Created,
     Definition,
     Done,
-    Duplicate,
     Entry,
     Exists,
-    Finished,
-    Full,
     Lease,
-    NotFound,
     Purge,
     Purged,
     Quarantine,
@@ -61,6 +57,7 @@ class Changes:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._definitions: dict[Definition, int] = {}
+        self._inbox = Inbox(connection, self._rows)
         # The order within a transaction: messages reach an actor that is created beside them, and where
         # somebody takes the lease over, those who were there before go first.
         self.by_kind: dict[type[Write[Any]], Callable[[Any], list[Any]]] = {
@@ -147,29 +144,10 @@ class Changes:
         return number
 
     def _accept(self, writes: Sequence[Accept]) -> list[Any]:
-        return [self._accept_one(write) for write in writes]
-
-    def _accept_one(self, write: Accept) -> Accepted | Duplicate | Finished | NotFound | Full:
-        execute = self._connection.execute
-        parameters = {
-            "actor": write.actor,
-            "lane": int(write.lane),
-            "id": write.id,
-            "kind": write.kind,
-            "body": write.body,
-            "at": write.at,
-            "limit": write.limit,
-        }
-        row = execute(STATEMENTS["accept"], parameters).fetchone()
-        if row is not None:
-            return Accepted(*row)
-        before = execute(STATEMENTS["accepted_before"], parameters).fetchone()
-        if before is not None:
-            return Duplicate(*before)
-        phase = execute(STATEMENTS["phase"], {"id": write.actor}).fetchone()
-        if phase is None:
-            return NotFound()
-        return Full(write.limit) if phase[0] > 0 else Finished()
+        answers = self._inbox.accept(writes)
+        if answers is None:
+            raise Refused(None)
+        return answers
 
     def _advance(self, writes: Sequence[Advance]) -> list[Done]:
         moves: dict[str, _Values] = {"advance": [], "advance_in_place": []}

@@ -24,6 +24,7 @@ from .store import (
     Finished,
     Full,
     HistoryRow,
+    Lane,
     Lease,
     Message,
     NotFound,
@@ -36,6 +37,7 @@ from .store import (
     Renew,
     Stale,
     Tombstone,
+    Unexpected,
     Unseen,
     Write,
 )
@@ -146,12 +148,14 @@ class Disk:
         self.active.discard(key)
         self.timers.pop(key, None)
 
-    def _accept(self, write: Accept) -> Accepted | Duplicate | Finished | NotFound | Full:
+    def _accept(self, write: Accept) -> Accepted | Duplicate | Finished | NotFound | Full | Unexpected:
         _check(write.actor, write.id, write.kind)
         key = self.keys.get(write.actor)
         if key is None:
             return Finished() if write.actor in self.tombstones else NotFound()
         row, place = self.rows[key], (int(write.lane), write.id)
+        if row.record.definition in write.unexpected_by:
+            return Unexpected()
         if place in row.inbox:
             mail = row.inbox[place]
             return Duplicate(key, mail.message.seq, mail.answer)
@@ -259,9 +263,13 @@ class Disk:
         first = bisect_right(self.history, after, key=lambda line: line.seq)
         return [(line.seq, self.rows[line.key].record.id) for line in self.history[first : first + limit]]
 
-    def unread(self, after: int, limit: int) -> list[tuple[int, int]]:
+    def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
         """Unconsumed messages of all actors in order of acceptance."""
-        waiting = ((seq, mail.key) for seq, mail in self.mails.items() if seq > after and mail.answer is None)
+        waiting = (
+            (seq, mail.key, mail.message.lane)
+            for seq, mail in self.mails.items()
+            if seq > after and mail.answer is None
+        )
         return list(islice(waiting, limit))
 
     def matching(self, query: Query) -> Iterator[Record]:

@@ -16,7 +16,7 @@ from .disk import Disk
 from .errors import StoreClosed, StoreError
 from .failure import of_one_row
 from .lease import Claim, Release
-from .store import Count, HistoryRow, Holder, Lease, Message, Query, Record, Store, Tombstone, Write
+from .store import Count, HistoryRow, Holder, Lane, Lease, Message, Phase, Query, Record, Store, Tombstone, Write
 from .writer import answer
 
 R = TypeVar("R")
@@ -110,8 +110,8 @@ class MemoryStore(Store):
         )
         return heapq.nsmallest(limit, chosen)
 
-    async def unbegun(self, limit: int) -> list[int]:
-        return heapq.nsmallest(limit, self._opened().unbegun)
+    async def unbegun(self, after: int, limit: int) -> list[int]:
+        return heapq.nsmallest(limit, (key for key in self._opened().unbegun if key > after))
 
     async def due(self, now: float, limit: int) -> list[int]:
         timers = ((wake_at, key) for key, wake_at in self._opened().timers.items() if wake_at <= now)
@@ -120,7 +120,7 @@ class MemoryStore(Store):
     async def next_wake(self) -> float | None:
         return min(self._opened().timers.values(), default=None)
 
-    async def unread(self, after: int, limit: int) -> list[tuple[int, int]]:
+    async def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
         return self._opened().unread(after, limit)
 
     async def find(self, id: str) -> Record | Tombstone | None:
@@ -148,6 +148,10 @@ class MemoryStore(Store):
         groups = Counter((record.definition, record.snapshot.status, record.snapshot.phase) for record in records)
         counts = [Count(definition, status, phase, number) for (definition, status, phase), number in groups.items()]
         return sorted(counts, key=_place)
+
+    async def live(self, limit: int) -> Sequence[Count]:
+        counts = await self.count(Query())
+        return [evolve(one, number=min(one.number, limit)) for one in counts if one.phase is not Phase.FINAL]
 
     async def list(self, query: Query, limit: int) -> list[Record]:
         return list(islice(self._opened().matching(query), limit))

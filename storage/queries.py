@@ -126,6 +126,12 @@ def messages(connection: sqlite3.Connection, key: int) -> tuple[Message, ...]:
     return tuple(_messages(connection, {"keys": f"[{key}]"}).get(key, ()))
 
 
+def unread(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, int, Lane]]:
+    """The unconsumed messages of all actors, in order of acceptance."""
+    found = rows(connection, "unread", after=after, limit=limit)
+    return [(seq, key, _LANES.get(lane, Lane.DATA)) for seq, key, lane in found]
+
+
 def column(connection: sqlite3.Connection, statement: str, /, **parameters: Any) -> list[Any]:
     """The first column of a named statement."""
     return [value for (value,) in connection.execute(STATEMENTS[statement], parameters)]
@@ -183,6 +189,20 @@ def _some(connection: sqlite3.Connection, query: Query, limit: int) -> list[int]
         for phase in Phase
     ]
     return list(islice(heapq.merge(*runs), limit))
+
+
+def live(connection: sqlite3.Connection, limit: int) -> list[Count]:
+    """How many live actors there are of each definition, status and phase, each counted up to `limit`."""
+    counts: list[Count] = []
+    run: dict[str, Any] = {"definition": 0, "status": "", "phase": 0}
+    while found := rows(connection, "next_run", **run):
+        run = dict(zip(run, found[0], strict=True))
+        if run["phase"] != Phase.FINAL:
+            counts += [
+                Count(Definition(*definition), run["status"], _PHASES.get(run["phase"], Phase.IDLE), number)
+                for *definition, number in rows(connection, "length_of_run", limit=limit, **run)
+            ]
+    return counts
 
 
 def count(connection: sqlite3.Connection, query: Query) -> list[Count]:

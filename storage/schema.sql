@@ -187,25 +187,33 @@ select count(*) from inbox where key = ? and answer is null;
 -- Whether any message of any actor waits.
 select 1 from inbox where answer is null limit 1;
 
--- name: accept
--- A message for a live actor; changes no row if there is none, or its lane is full, or the id was used.
-insert into inbox (key, lane, id, kind, body, accepted_at)
-select key, :lane, :id, :kind, :body, :at
+-- name: standing
+-- What has to be known of actors before they are sent something, by a JSON list of ids.
+select actors.id, key, phase, coalesce(kind, ''), coalesce(version, 0), coalesce(fingerprint, '')
 from actors
-where actors.id = :actor and phase > 0
-    and (select count(*) from inbox where inbox.key = actors.key and lane = :lane and answer is null) < :limit
-on conflict (key, lane, id) do nothing
-returning key, seq;
+left join definitions on definitions.id = actors.definition
+where actors.id in (select value from json_each(:ids));
+
+-- name: waiting_in_lanes
+-- How many messages wait in each lane, by a JSON list of keys.
+select key, lane, count(*)
+from inbox
+where key in (select value from json_each(:keys)) and answer is null
+group by key, lane;
+
+-- name: last_message
+-- The highest number ever given to a message; the next is one more.
+select seq from sqlite_sequence where name = 'inbox';
+
+-- name: accept
+-- Messages for live actors; adds no row where the id was used.
+insert into inbox (seq, key, lane, id, kind, body, accepted_at)
+values (?, ?, ?, ?, ?, ?, ?)
+on conflict (key, lane, id) do nothing;
 
 -- name: accepted_before
 -- What a message of that id was answered.
-select inbox.key, inbox.seq, inbox.answer
-from actors join inbox on inbox.key = actors.key
-where actors.id = :actor and lane = :lane and inbox.id = :id;
-
--- name: phase
--- What an actor's host has to do; 0 too for one that was purged.
-select phase from actors where id = :id union all select 0 from tombstones where id = :id;
+select seq, answer from inbox where key = :key and lane = :lane and id = :id;
 
 -- name: ended
 -- The actors that ended longest ago.
@@ -303,7 +311,7 @@ select key from actors where phase = 2 and key > :after and deaths >= :deaths or
 
 -- name: unbegun
 -- Actors that no host has begun.
-select key from actors where revision = 0 order by key limit :limit;
+select key from actors where revision = 0 and key > :after order by key limit :limit;
 
 -- name: due
 -- Idle actors whose timer is due.
@@ -315,7 +323,7 @@ select min(wake_at) from actors where phase = 1 and wake_at is not null;
 
 -- name: unread
 -- Unconsumed messages of all actors in order of acceptance.
-select seq, key from inbox where answer is null and seq > :after order by seq limit :limit;
+select seq, key, lane from inbox where answer is null and seq > :after order by seq limit :limit;
 
 -- name: answer
 -- What a message was answered.
@@ -361,6 +369,20 @@ from actors
 where definition = :definition and status = :status and phase = :phase and key > :after
     and (:created_before is null or created_at < :created_before)
 order by key limit :limit;
+
+-- name: next_run
+-- The next run of actors in the index that share definition, status and phase: found by one search, however long runs are.
+select definition, status, phase
+from actors
+where (definition, status, phase) > (:definition, :status, :phase)
+order by definition, status, phase limit 1;
+
+-- name: length_of_run
+-- How long a run is, counted up to a limit.
+select kind, version, fingerprint, (
+    select count(*)
+    from (select 1 from actors where definition = :definition and status = :status and phase = :phase limit :limit))
+from definitions where id = :definition;
 
 -- name: count
 -- How many actors there are of each definition, status and phase; answered from the index alone.

@@ -23,7 +23,7 @@ from .failure import is_busy, translate
 from .lease import Claim, Release, read_lease
 from .migration import MIGRATIONS
 from .statements import STATEMENTS
-from .store import Count, HistoryRow, Holder, Lease, Message, Query, Record, Store, Tombstone, Write
+from .store import Count, HistoryRow, Holder, Lane, Lease, Message, Query, Record, Store, Tombstone, Write
 from .writer import Writer, answer, weigh
 
 P = ParamSpec("P")
@@ -211,8 +211,8 @@ class SqliteStore(Store):
         statement = "active_frail" if frail else "active_sound"
         return await self._read(queries.column, statement, after=after, limit=limit, deaths=deaths)
 
-    async def unbegun(self, limit: int) -> list[int]:
-        return await self._read(queries.column, "unbegun", limit=limit)
+    async def unbegun(self, after: int, limit: int) -> list[int]:
+        return await self._read(queries.column, "unbegun", after=after, limit=limit)
 
     async def due(self, now: float, limit: int) -> list[int]:
         return await self._read(queries.column, "due", now=now, limit=limit)
@@ -220,8 +220,8 @@ class SqliteStore(Store):
     async def next_wake(self) -> float | None:
         return await self._read(queries.value, "next_wake")
 
-    async def unread(self, after: int, limit: int) -> list[tuple[int, int]]:
-        return await self._read(queries.rows, "unread", after=after, limit=limit)
+    async def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
+        return await self._read(queries.unread, after, limit)
 
     async def find(self, id: str) -> Record | Tombstone | None:
         return await self._read(queries.find, id)
@@ -240,6 +240,9 @@ class SqliteStore(Store):
 
     async def count(self, query: Query) -> list[Count]:
         return await self._read(queries.count, query)
+
+    async def live(self, limit: int) -> Sequence[Count]:
+        return await self._read(queries.live, limit)
 
     async def list(self, query: Query, limit: int) -> list[Record]:
         return await self._read(queries.list_actors, query, limit)

@@ -207,6 +207,11 @@ class Full:
 
 
 @frozen
+class Unexpected:
+    """The actor's definition never takes such a message."""
+
+
+@frozen
 class Stale:
     """The revision on disk is not the one expected: somebody else moved the actor on."""
 
@@ -256,8 +261,8 @@ class Advance(Write["Done | Stale | Fenced | Unseen"]):
     in_place: bool = False  #: the snapshot `stays`, as far as the actor knows: then it is quicker to write
 
 
-@frozen
-class Accept(Write["Accepted | Duplicate | Finished | NotFound | Full"]):
+@plain
+class Accept(Write["Accepted | Duplicate | Finished | NotFound | Full | Unexpected"]):
     """Put a message into an actor's inbox; any process may."""
 
     actor: str
@@ -267,6 +272,7 @@ class Accept(Write["Accepted | Duplicate | Finished | NotFound | Full"]):
     body: bytes
     at: float
     limit: int  #: of unconsumed messages in this lane
+    unexpected_by: tuple[Definition, ...] = ()  #: what actors are made from that never take such a message
 
     @property
     def urgent(self) -> bool:  # type: ignore[override]  # a property where the base has a constant
@@ -419,8 +425,8 @@ class Store(Protocol):
         """Keys of active actors above `after`, in order; `frail` ones have at least `deaths` deaths."""
         ...
 
-    async def unbegun(self, limit: int) -> list[int]:
-        """Keys of actors at revision 0, oldest first."""
+    async def unbegun(self, after: int, limit: int) -> list[int]:
+        """Keys of actors at revision 0 above `after`, oldest first."""
         ...
 
     async def due(self, now: float, limit: int) -> list[int]:
@@ -431,8 +437,8 @@ class Store(Protocol):
         """The earliest timer of any idle actor."""
         ...
 
-    async def unread(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """Sequence number and actor's key of unconsumed messages above `after`, in order."""
+    async def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
+        """Sequence number, actor's key and lane of unconsumed messages above `after`, in order."""
         ...
 
     # what anybody asks
@@ -459,6 +465,13 @@ class Store(Protocol):
 
     async def count(self, query: Query) -> list[Count]:
         """How many actors match, by status and definition."""
+        ...
+
+    async def live(self, limit: int) -> Sequence[Count]:
+        """How many live actors there are, by status and definition, each counted up to `limit`.
+
+        However many actors there are, it costs no more.
+        """
         ...
 
     async def list(self, query: Query, limit: int) -> list[Record]:

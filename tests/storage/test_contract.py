@@ -39,6 +39,7 @@ from atone.storage import (
     StoreClosed,
     StoreError,
     Tombstone,
+    Unexpected,
     Unseen,
     Write,
 )
@@ -319,6 +320,47 @@ async def test_duplicate_wins_over_a_full_lane(store: Store) -> None:
     assert await store.write(accept("a", "m", limit=1)) == Duplicate(key, 1, None)
 
 
+async def test_messages_that_share_a_commit_each_get_their_own_answer(store: Store) -> None:
+    """Whatever stands in the way of one of them, and however many are for one actor."""
+    epoch, a = await own(store), await begin(store, "a")
+    await begin(store, "b", definition=Definition("refund", 1, "f"))
+    ended = await begin(store, "ended")
+    await store.write(advance(ended, 1, epoch, Phase.FINAL))
+    never = evolve(accept("b", "m"), unexpected_by=(Definition("refund", 1, "f"),))
+    wanted = evolve(accept("a", "n2"), unexpected_by=(Definition("refund", 1, "f"),))
+    results = await together(
+        store, accept("a", "m1", limit=2), accept("nobody", "m"), wanted, accept("ended", "m"), never,
+        accept("a", "m3", limit=2), accept("a", "c", Lane.CONTROL), accept("b", "m"),
+    )  # fmt: skip
+    assert results[1] == NotFound()
+    assert results[3:6] == [Finished(), Unexpected(), Full(2)]
+    assert all(isinstance(results[place], Accepted) for place in (0, 2, 6, 7))
+    assert len({results[place].seq for place in (0, 2, 6, 7)}) == 4
+    assert [message.id for message in await store.messages(a)] == ["c", "m1", "n2"]
+    assert type(await store.write(accept("a", "later"))) is Accepted
+
+
+async def test_an_id_that_comes_twice_in_one_commit_is_accepted_once(store: Store) -> None:
+    """And harms no other message beside it."""
+    await begin(store, "a")
+    await begin(store, "b")
+    results = await together(store, accept("a", "m"), accept("b", "m"), accept("a", "m"), accept("b", "n"))
+    assert [type(result) for result in results] == [Accepted, Accepted, Duplicate, Accepted]
+    assert results[2].seq == results[0].seq
+    assert {results[0].seq, results[1].seq, results[3].seq} == {seq for seq, _, _ in await store.unread(0, 9)}
+
+
+async def test_a_message_that_an_actor_never_takes_is_not_accepted(store: Store) -> None:
+    """Be it live or ended; one that was purged is only known to have ended."""
+    epoch, key = await own(store), await begin(store, "a")
+    never = evolve(accept("a", "m"), unexpected_by=(ORDER,))
+    assert await store.write(never) == Unexpected()
+    await store.write(advance(key, 1, epoch, Phase.FINAL))
+    assert await store.write(never) == Unexpected()
+    assert await store.write(Purge(99.0, 9)) == 1
+    assert await store.write(never) == Finished()
+
+
 async def test_lanes_fill_independently(store: Store) -> None:
     """A flood of data neither keeps a control message out nor another actor's; consuming makes room."""
     epoch, key, _ = await own(store), await begin(store, "a"), await begin(store, "b")
@@ -347,10 +389,13 @@ async def test_unread_lists_waiting_messages_in_order(store: Store) -> None:
     """The scan for new messages takes up where it stopped and never repeats a consumed one."""
     epoch, a, b = await own(store), await begin(store, "a"), await begin(store, "b")
     seqs = [await put(store, actor, f"m{number}") for number, actor in enumerate("abab")]
-    assert await store.unread(0, 10) == [(seqs[0], a), (seqs[1], b), (seqs[2], a), (seqs[3], b)]
-    assert await store.unread(seqs[0], 2) == [(seqs[1], b), (seqs[2], a)]
+    seqs.append(await put(store, "a", "cancel", lane=Lane.CONTROL))
+    lines = [(seqs[0], a, Lane.DATA), (seqs[1], b, Lane.DATA), (seqs[2], a, Lane.DATA), (seqs[3], b, Lane.DATA)]
+    lines.append((seqs[4], a, Lane.CONTROL))
+    assert await store.unread(0, 10) == lines
+    assert await store.unread(seqs[0], 2) == lines[1:3]
     await store.write(advance(b, 1, epoch, consumed=((seqs[1], "ok"),)))
-    assert await store.unread(seqs[0], 10) == [(seqs[2], a), (seqs[3], b)]
+    assert await store.unread(seqs[0], 10) == lines[2:]
 
 
 async def test_answer_of_an_unknown_message_is_none(store: Store) -> None:
@@ -558,8 +603,9 @@ async def test_unbegun_are_those_at_revision_zero(store: Store) -> None:
     keys = [await begin(store, f"{number}") for number in range(3)]
     await begin(store, "begun", revision=1, epoch=epoch)
     await store.write(advance(keys[0], 1, epoch))
-    assert await store.unbegun(9) == keys[1:]
-    assert await store.unbegun(1) == keys[1:2]
+    assert await store.unbegun(0, 9) == keys[1:]
+    assert await store.unbegun(0, 1) == keys[1:2]
+    assert await store.unbegun(keys[1], 9) == keys[2:]
 
 
 async def test_due_are_idle_actors_whose_timer_passed(store: Store) -> None:
@@ -691,6 +737,22 @@ async def test_count_groups_by_definition_and_status(store: Store) -> None:
     assert await store.count(Query(kind="refund")) == []
     assert await store.count(Query(created_before=2.0)) == [evolve(running, number=2)]
     assert await store.count(Query(after_key=(await found(store, "3")).key)) == [parked]
+
+
+async def test_live_counts_to_a_limit_and_leaves_out_what_has_ended(store: Store) -> None:
+    """Nobody who only wants to be warned has to wait until a million are counted."""
+    newer = Definition("order", 2, "f2")
+    for number in range(9):
+        phase = (Phase.ACTIVE, Phase.IDLE, Phase.FINAL)[number % 3]
+        definition = ORDER if number < 6 else newer
+        await begin(store, f"{number}", definition=definition, snapshot=Snapshot(phase.name, phase, b""))
+    assert await store.live(1) == [
+        Count(ORDER, "ACTIVE", Phase.ACTIVE, 1),
+        Count(ORDER, "IDLE", Phase.IDLE, 1),
+        Count(newer, "ACTIVE", Phase.ACTIVE, 1),
+        Count(newer, "IDLE", Phase.IDLE, 1),
+    ]
+    assert [count.number for count in await store.live(9)] == [2, 2, 1, 1]
 
 
 # ── purging ───────────────────────────────────────────────────────────────────────────────────────
