@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .audit import verify
-from .crash import Coverage, crash_everywhere
+from .campaign import Coverage
+from .crash import crash_everywhere
 from .durable import Durable
 from .evidence import Violation
 from .ledger import Effect
