@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Literal, NoReturn, TypeVar, cast
+from collections.abc import Awaitable
+from typing import TypeVar, cast
 
-from cattrs import Converter
-
-from ..actors import Limits
-from ..sagas import CancelAnswer, OrderStatus, Outcome, Saga, SendAnswer, Status, Transition
-from ..storage import (
-    Phase,
-    Record,
-    make_converter,
-)
-from .evidence import Evidence, Promise, Violation
-from .fuse import Fuse
+from ..sagas import CancelAnswer, Saga, SendAnswer
 from .goals import Calm, Elapsed
-from .intents import Intents
-from .observer import Observer, gather
-from .oracle import STUCK, judge
-from .processes import Processes
 from .runtime import EPOCH
 from .services import FakeService
-from .store import FileMedium, Medium, MemoryMedium
-from .story import SagaFailure, Story, tell
-from .world import World
+from .witness import Witness
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
 T = TypeVar("T")
-S = TypeVar("S", bound=FakeService)
-
-#: Few wake-ups: other processes' commits have to be noticed before their clients give up, and no sooner.
-LIMITS = Limits(poll=1.0, scan=1.0)
-#: Made once: making one takes longer than most simulations.
-CONVERTER = make_converter()
 
 
-class Simulation:
+class Simulation(Witness):
     """Owns everything that a saga meets: seed, time, disk, participants, and the process with its crashes.
 
     `sagas` may be left out: `start` registers what it is given. `provide` are the services, as for a coordinator, as
@@ -47,34 +25,6 @@ class Simulation:
     A process that died is started again by whatever needs it next; a call that its death cut off is repeated with
     the same id, as a client does.
     """
-
-    def __init__(
-        self,
-        *sagas: Saga[Any],
-        provide: Sequence[object] | Mapping[Any, object] = (),
-        seed: int = 0,
-        store: Literal["memory", "sqlite"] = "memory",
-        crashes: Sequence[int] = (),
-        limits: Limits = LIMITS,
-        overlap_grace: float = 30.0,
-        converter: Converter | None = None,
-    ) -> None:
-        self._converter = converter or CONVERTER
-        self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
-        self.services: dict[Any, object] = {}
-        self.sagas = list(sagas)
-        self.medium: Medium = FileMedium() if store == "sqlite" else MemoryMedium()
-        self._observer: Observer | None = None
-        self._promises: list[Promise] = []
-        self._intents = Intents(self._load)
-        self.world.asked = self._intents.asked
-        self._messages = 0
-        self._processes = Processes(
-            self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
-            self._converter,
-        )  # fmt: skip
-        for type_, service in named(provide):
-            self._add(type_, service)
 
     # ── what a client does ──
 
@@ -184,25 +134,6 @@ class Simulation:
         self.world.trouble.full = False
         self.world.tell("process", "the disk has room")
 
-    @property
-    def seed(self) -> int:
-        """What everything is drawn from that is left to chance."""
-        return self.world.seed
-
-    def reseed(self, seed: int) -> None:
-        """Draw from another seed, in processes that start from now on, and in the world around them."""
-        self.world.reseed(seed)
-
-    @property
-    def steps(self) -> int:
-        """How many callbacks have run since the first order was started."""
-        return self.world.fuse.count
-
-    @property
-    def lives(self) -> int:
-        """How many processes there were."""
-        return self._processes.lives
-
     def stop_faults(self) -> None:
         """What could go on for ever stops: a full disk, and fates that are drawn. What was planned still happens."""
         if self.world.trouble.full:
@@ -210,137 +141,6 @@ class Simulation:
         for service in self.services.values():
             if isinstance(service, FakeService):
                 service.outcomes = None
-
-    # ── what is to be seen ──
-
-    def __getitem__(self, type_: type[S]) -> S:
-        """The service that was provided for a type."""
-        service = self.services[type_]
-        assert isinstance(service, type_)
-        return service
-
-    def status(self, order: str) -> Status:
-        """The status of an order, as it is on disk."""
-        return self.inspect(order).status
-
-    def inspect(self, order: str) -> OrderStatus:
-        """An order, as it is on disk."""
-        return self.observer().ask(lambda coordinator: coordinator.order(order).status())
-
-    def outcome(self, order: str) -> Outcome:
-        """How an order ended; raises `TimeoutError` for one that has not."""
-        return self.observer().ask(lambda coordinator: coordinator.order(order).outcome(timeout=0.001))
-
-    def history(self, order: str) -> list[Transition]:
-        """What happened to an order."""
-        return self.observer().ask(lambda coordinator: gather(coordinator.order(order).history()))
-
-    def effects(self, order: str) -> set[str]:
-        """The actions of fake services whose effects stand for an order."""
-        evidence = self.evidence()
-        return {
-            action
-            for service in evidence.services
-            for (action, key), count in service.ledger.standing.items()
-            if count > 0 and evidence.owner(key)[0] == order
-        }
-
-    def violations(self) -> list[Violation]:
-        """Every promise that was broken."""
-        return judge(self.evidence())
-
-    def check(self) -> None:
-        """Raise `SagaFailure`, with the story, where a promise was broken."""
-        found = self.violations()
-        if found:
-            raise SagaFailure(self.story(found), found)
-
-    def story(self, violations: Sequence[Violation] = ()) -> Story:
-        """What happened, side by side in virtual time."""
-        histories = {record.id: rows for record, rows in self.evidence().orders}
-        return tell(self.world.moments, histories, violations, EPOCH)
-
-    def evidence(self) -> Evidence:
-        """Everything that a judgement may rest on."""
-        observer = self.observer()
-        services = dict.fromkeys(one for one in self.services.values() if isinstance(one, FakeService))
-        found = [*self._intents.found, *self._processes.problems()]
-        lease = observer.read(observer.store.lease())
-        return Evidence(observer.records(), self.sagas, list(services), self._promises, found, lease)
-
-    def ends(self) -> list[str]:
-        """How all orders stand."""
-        return [record.snapshot.status for record, _ in self.observer().records()]
-
-    def watch(self) -> None:
-        """Note before each callback what a crash there would leave behind."""
-        self.world.fuse.look = lambda: self.version
-
-    @property
-    def version(self) -> tuple[int, ...]:
-        """Changes whenever a crash would leave something else behind, and whenever the user's own code has run."""
-        world = self.world
-        return (self.medium.content(), world.version, world.fuse.moved, len(world.wire), len(self._promises))
-
-    def close(self) -> None:
-        """Let go of everything."""
-        self._processes.die("")
-        if self._observer is not None:
-            self._observer.close()
-        self.medium.close()
-
-    # ── inside ──
-
-    def _add(self, type_: Any, service: object) -> None:
-        made = service() if isinstance(service, type) else service
-        if isinstance(made, FakeService):
-            made.world = self.world
-        self.services[type_] = made
-
-    def provide(self, service: object, *, as_type: Any = None) -> None:
-        """Provide one more service, before the first order."""
-        self._add(as_type or (service if isinstance(service, type) else type(service)), service)
-
-    def _register(self, saga: Saga[Any]) -> None:
-        self.sagas.append(saga)
-        if self._observer is not None:
-            self._observer.close()
-            self._observer = None
-        if self._processes.running:
-            self._processes.restart()
-
-    def _load(self, key: int) -> Record:
-        """An order by its key."""
-        observer = self.observer()
-        (record,) = observer.read(observer.store.load([key]))
-        return record
-
-    def _fail_stuck(self) -> NoReturn:
-        """Raise `SagaFailure`: an order makes no progress any more."""
-        stuck = [record for record, _ in self.observer().records() if record.snapshot.phase is not Phase.FINAL]
-        found = [
-            Violation(STUCK.name, STUCK.sentence, record.id, f"{record.snapshot.status} for an hour of virtual time")
-            for record in stuck
-        ]
-        found += self._processes.problems()
-        raise SagaFailure(self.story(found), found)
-
-    def _promise(self, what: str, order: str, id: str = "", answer: str = "") -> None:
-        self._promises.append(Promise(what, order, id, answer))
-        self.world.tell("client", f"{what} {order}: {answer}" if answer else f"{what} {order}: answered")
-
-    def observer(self) -> Observer:
-        """Who looks at the disk."""
-        if self._observer is None:
-            self._observer = Observer(self.medium, self.sagas, self._converter)
-        return self._observer
-
-
-def named(provide: Sequence[object] | Mapping[Any, object]) -> list[tuple[Any, object]]:
-    """Services with the type that they are provided for."""
-    if isinstance(provide, Mapping):
-        return list(provide.items())
-    return [(one if isinstance(one, type) else type(one), one) for one in provide]
 
 
 def drive(work: Awaitable[T]) -> T:

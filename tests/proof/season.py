@@ -21,7 +21,7 @@ from atone.testing.intents import Intents
 from atone.testing.observer import Observer
 from atone.testing.oracle import STUCK, UNCAUGHT, judge
 from atone.testing.runtime import SimRuntime
-from atone.testing.simulation import CONVERTER
+from atone.testing.site import CONVERTER
 from atone.testing.store import FileMedium, GatedStore, MemoryMedium
 
 from .disks import Faults, TroubledFile, TroubledMemory
