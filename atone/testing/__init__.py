@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .actions import action
 from .audit import verify
 from .campaign import Coverage
 from .crash import crash_everywhere
@@ -12,7 +13,7 @@ from .evidence import Violation
 from .ledger import Effect
 from .outcomes import AnswerLost, Outcomes, outcomes
 from .rehearsal import rehearse
-from .services import FakeService, action
+from .services import FakeService
 from .simulation import Simulation
 from .spy import Flaw
 from .story import SagaFailure, Story

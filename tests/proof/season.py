@@ -26,7 +26,8 @@ from atone.testing.store import FileMedium, GatedStore, MemoryMedium
 
 from .disks import Faults, TroubledFile, TroubledMemory
 from .processes import Died, Process, SharedLoop, Waters
-from .programs import Confusion, Draw, Forgetful, Keeper, Program
+from .programs import Draw, Program
+from .tickets import Confusion, Forgetful, Keeper
 from .weather import Weather
 
 T = TypeVar("T")
