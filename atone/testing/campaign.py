@@ -13,10 +13,8 @@ from attrs import define, evolve, field, frozen
 from ..sagas import Saga
 from .disturbance import Disturbance, History
 from .outcomes import Fate
-from .services import FakeService
 from .settings import settings
-from .simulation import Simulation, drive
-from .story import SagaFailure
+from .simulation import Simulation
 
 Provide = Sequence[object] | Mapping[Any, object]
 Scenario = Callable[[Simulation], Awaitable[None]]
@@ -140,23 +138,17 @@ class Campaign:
         if time.perf_counter() > self._end:
             raise _OutOfBudget
         services = copy.deepcopy(self.services)
-        sim = Simulation(*self.sagas, provide=services, seed=self.seed, store=self.store, crashes=history.crashes)
-        try:
+        with Simulation(
+            *self.sagas, provide=services, seed=self.seed, store=self.store, crashes=history.crashes
+        ) as sim:
             history.disturbance.prepare(sim)
             if watch:
                 sim.watch()
-            drive(self.scenario(sim))
-            sim.check()
+            sim.play(self.scenario, again=self._again(history))
             self.coverage.histories += 1
             self.coverage.ends.update(sim.ends())
-            return Seen(list(sim.world.fuse.seen), _called(sim))
-        except SagaFailure as failure:
-            raise SagaFailure(failure.story.again_by(self._again(history)), failure.violations) from None
-        except AssertionError as error:
-            story = sim.story().again_by(self._again(history))
-            raise SagaFailure(story, (), error=error) from error
-        finally:
-            sim.close()
+            calls = dict.fromkeys(name for fake in sim.fakes for name, _ in fake.ledger.calls)
+            return Seen(list(sim.world.fuse.seen), list(calls))
 
     def _again(self, history: History) -> str:
         test = settings.test
@@ -176,8 +168,3 @@ class Seen:
         for call in self.calls:
             yield Disturbance(call, Fate.REFUSED)
             yield Disturbance(call, Fate.LATE)
-
-
-def _called(sim: Simulation) -> list[str]:
-    fakes = [one for one in sim.services.values() if isinstance(one, FakeService)]
-    return list(dict.fromkeys(name for fake in fakes for name, _ in fake.ledger.calls))

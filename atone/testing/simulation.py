@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeVar, cast
 
 from ..sagas import CancelAnswer, Saga, SendAnswer
+from .agenda import Entry, Happening
 from .goals import Calm, Elapsed
+from .outcomes import Fate
 from .runtime import EPOCH
-from .services import FakeService
+from .story import SagaFailure
 from .witness import Witness
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
@@ -32,6 +34,8 @@ class Simulation(Witness):
         """Start an order; returns its id."""
         if not any(one is saga for one in self.sagas):
             self._register(saga)
+        while (entry := self._agenda.due(self._wall)) is not None:
+            await self._come_to(entry)
         self._intents.expect(saga, id)
         self.world.fuse.armed = True
         self.world.tell("client", f"start {id}")
@@ -64,19 +68,45 @@ class Simulation(Witness):
     async def settle(self) -> None:
         """Let time pass until every order has ended, is parked, or waits for somebody without a timer.
 
-        Raises `SagaFailure` where an order at work makes no progress for an hour of virtual time.
+        All that was planned happens on the way. Raises `SagaFailure` where an order at work makes no progress for an
+        hour of virtual time.
         """
+        while (entry := self._agenda.due()) is not None:
+            await self._come_to(entry)
         self._processes.run(Calm(self.world, self.observer, self._fail_stuck))
 
     async def advance(self, seconds: float) -> None:
         """Let a time pass. What has long to wait is not waited for: days cost no more than seconds."""
-        end = self.world.time + EPOCH + seconds
-        self._processes.run(Elapsed(self.world, self.observer, self._fail_stuck, end=end))
+        end = Entry(self._wall + seconds)
+        self._agenda.add(end)
+        while (entry := self._agenda.due()) is not end and entry is not None:
+            await self._come_to(entry)
+        await self._come_to(end)
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock of the machine forward, or back; no time passes."""
         self.world.clock.jump(seconds)
+        self._agenda.shift(seconds)
         self.world.tell("process", f"the clock jumps by {seconds:+g} s")
+
+    def plan(self, *happenings: Happening) -> None:
+        """Let these happen at their times, as time passes: faults and messages, as strategies draw them.
+
+        Those without a time of their own happen when the next order is started, or time passes.
+        """
+        for one in happenings:
+            self._agenda.add(Entry(self._wall + one.at, one))
+
+    @property
+    def _wall(self) -> float:
+        return self.world.time + EPOCH
+
+    async def _come_to(self, entry: Entry) -> None:
+        """Let time pass until something is due, and let it happen."""
+        if entry.due > self._wall or entry.happening is None:
+            self._processes.run(Elapsed(self.world, self.observer, self._fail_stuck, end=entry.due))
+        if entry.happening is not None:
+            await entry.happening.happen(self)
 
     # ── life and death ──
 
@@ -116,7 +146,16 @@ class Simulation(Witness):
         """
         self._processes.stall(seconds)
 
-    # ── the disk ──
+    # ── participants and the disk ──
+
+    def misbehave(self, call: str, *fates: str) -> None:
+        """Plan the fates of the next calls of an action, or an undo, of whichever service has it."""
+        asked = [fake for fake in self.fakes if call in fake.calls()]
+        if not asked:
+            there_are = ", ".join(name for fake in self.fakes for name in fake.calls())
+            raise LookupError(f"no service has a call {call!r}; there are: {there_are or 'none'}")
+        for fake in asked:
+            fake.plans.setdefault(call, []).extend(map(Fate, fates))
 
     def fail_commits(self, number: int = 1, *, applied: bool | None = None) -> None:
         """Let the next commits fail with `DiskFailed`. Whether they are on disk all the same is `applied`, or drawn."""
@@ -138,9 +177,27 @@ class Simulation(Witness):
         """What could go on for ever stops: a full disk, and fates that are drawn. What was planned still happens."""
         if self.world.trouble.full:
             self.free_disk()
-        for service in self.services.values():
-            if isinstance(service, FakeService):
-                service.outcomes = None
+        for fake in self.fakes:
+            fake.outcomes = None
+
+    # ── a whole history ──
+
+    def play(self, scenario: Callable[[Self], Awaitable[None]], *, again: str = "") -> None:
+        """Run a function that awaits only methods of this simulation, and check what came of it.
+
+        Raises `SagaFailure`, with the story and the command that does it `again`, where a promise was broken or an
+        assertion failed; any other error has the story as a note.
+        """
+        try:
+            drive(scenario(self))
+            self.check()
+        except SagaFailure as failure:
+            raise SagaFailure(failure.story.again_by(again), failure.violations) from None
+        except AssertionError as error:
+            raise SagaFailure(self.story().again_by(again), (), error=error) from error
+        except Exception as error:
+            error.add_note(f"\n{self.story().again_by(again)}")
+            raise
 
 
 def drive(work: Awaitable[T]) -> T:

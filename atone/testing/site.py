@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from cattrs import Converter
 
 from ..actors import Limits
 from ..sagas import Saga
 from ..storage import Record, make_converter
+from .agenda import Agenda
 from .evidence import Evidence, Promise
 from .fuse import Fuse
 from .intents import Intents
@@ -51,6 +52,7 @@ class Site:
         self._intents = Intents(self._load)
         self.world.asked = self._intents.asked
         self._messages = 0
+        self._agenda = Agenda()
         self._processes = Processes(
             self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
             self._converter,
@@ -63,6 +65,11 @@ class Site:
         service = self.services[type_]
         assert isinstance(service, type_)
         return service
+
+    @property
+    def fakes(self) -> list[FakeService]:
+        """The services that are fakes, each once."""
+        return list({id(one): one for one in self.services.values() if isinstance(one, FakeService)}.values())
 
     @property
     def seed(self) -> int:
@@ -100,13 +107,18 @@ class Site:
             self._observer.close()
         self.medium.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def evidence(self) -> Evidence:
         """Everything that a judgement may rest on."""
         observer = self.observer()
-        services = dict.fromkeys(one for one in self.services.values() if isinstance(one, FakeService))
         found = [*self._intents.found, *self._processes.problems()]
         lease = observer.read(observer.store.lease())
-        return Evidence(observer.records(), self.sagas, list(services), self._promises, found, lease)
+        return Evidence(observer.records(), self.sagas, self.fakes, self._promises, found, lease)
 
     def _add(self, type_: Any, service: object) -> None:
         made = service() if isinstance(service, type) else service
