@@ -2,170 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
-import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, cast, overload
 
-from attrs import define, evolve, field, frozen
-
 from ..sagas import Saga
-from .disturbance import Disturbance, History
-from .outcomes import Fate
+from .campaign import Campaign, Coverage, Provide
 from .rehearsal import rehearse
-from .services import FakeService
-from .settings import settings
-from .simulation import Simulation, drive
+from .simulation import Simulation
 from .spy import Flaw
 from .story import SagaFailure, Story
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
-Provide = Sequence[object] | Mapping[Any, object]
-Scenario = Callable[[Simulation], Awaitable[None]]
-
-#: Deaths in one history, at the most.
-DEEPEST = 2
-
-
-@define
-class Coverage:
-    """How much was tried. All of it held, or `SagaFailure` would have been raised."""
-
-    points: int = 0  #: crash points of the undisturbed run
-    kills: int = 0  #: histories with one crash, in disturbed runs as well
-    pairs: int = 0  #: histories with a second crash, in the recovery
-    disturbances: int = 0  #: runs in which something besides a crash went wrong
-    histories: int = 0
-    seconds: float = 0.0
-    complete: bool = True  #: whether it came to the end within its budget
-    ends: Counter[str] = field(factory=Counter[str])  #: how orders stood in the end
-
-    def __str__(self) -> str:
-        parts = [f"{self.points} crash points", f"{self.kills} kills"]
-        parts += [f"{self.pairs} pairs"] if self.pairs else []
-        parts += [f"{self.disturbances} disturbances", f"{self.histories} histories", f"{self.seconds:.1f} s"]
-        return ", ".join(parts) + ("" if self.complete else " (out of budget)")
-
-
-class _OutOfBudget(Exception):
-    """The time for this test is over."""
-
-
-@define(eq=False)
-class _Campaign:
-    """All histories of one scenario."""
-
-    name: str
-    scenario: Scenario
-    sagas: Sequence[Saga[Any]]
-    services: Provide
-    seed: int
-    store: Literal["memory", "sqlite"]
-    crashes: int
-    every: bool  #: whether callbacks count in which only the engine kept house
-    budget: float | None
-    coverage: Coverage = field(factory=Coverage)
-    _end: float = field(init=False)
-    _began: float = field(factory=time.perf_counter)
-
-    def __attrs_post_init__(self) -> None:
-        self._end = self._began + self.budget if self.budget is not None else float("inf")
-
-    def run(self) -> Coverage:
-        """Every history, or the one that was asked for."""
-        coverage = self.coverage
-        try:
-            if settings.crash is not None:
-                self._play(History.parse(settings.crash))
-            else:
-                self._explore()
-        except _OutOfBudget:
-            coverage.complete = False
-        coverage.seconds = time.perf_counter() - self._began
-        settings.lines.append(f"{self.name}: {coverage}")
-        return coverage
-
-    def _explore(self) -> None:
-        quiet = self._play(History(), watch=True)
-        disturbances = [Disturbance(), *_disturbances(quiet)]
-        self.coverage.disturbances = len(disturbances) - 1
-        for disturbance in disturbances:
-            history = History(disturbance)
-            seen = quiet if not disturbance.call else self._play(history, watch=True)
-            points = self._points(seen, 0)
-            if not disturbance.call:
-                self.coverage.points = len(points)
-            for number, point in enumerate(points, 1):
-                self._kill(evolve(history, crashes=(point,)), f"{number} of {len(points)}")
-
-    def _kill(self, history: History, number: str) -> None:
-        settings.progress(f"{self.name} {history.disturbance} crash {number}")
-        deeper = self.crashes > 1 and (self.every or history.disturbance.fate != Fate.LATE)
-        seen = self._play(history, watch=deeper)
-        self.coverage.kills += 1
-        if deeper:
-            for second in self._points(seen, history.crashes[0]):
-                self._play(evolve(history, crashes=(*history.crashes, second)))
-                self.coverage.pairs += 1
-
-    def _points(self, seen: _Seen, after: int) -> list[int]:
-        """The callbacks to die before: those since which anything has moved, or all of them."""
-        versions = seen.versions
-        return [
-            place + 1
-            for place in range(after, len(versions))
-            if self.every or place in {after, len(versions) - 1} or versions[place] != versions[place - 1]
-        ]
-
-    def _play(self, history: History, *, watch: bool = False) -> _Seen:
-        if time.perf_counter() > self._end:
-            raise _OutOfBudget
-        services = copy.deepcopy(self.services)
-        sim = Simulation(*self.sagas, provide=services, seed=self.seed, store=self.store, crashes=history.crashes)
-        try:
-            history.disturbance.prepare(sim)
-            if watch:
-                sim.watch()
-            drive(self.scenario(sim))
-            sim.check()
-            self.coverage.histories += 1
-            self.coverage.ends.update(sim.ends())
-            return _Seen(list(sim.world.fuse.seen), _called(sim))
-        except SagaFailure as failure:
-            raise SagaFailure(failure.story.again_by(self._again(history)), failure.violations) from None
-        except AssertionError as error:
-            story = sim.story().again_by(self._again(history))
-            raise SagaFailure(story, (), error=error) from error
-        finally:
-            sim.close()
-
-    def _again(self, history: History) -> str:
-        test = settings.test
-        command = f"pytest {test!r}" if test else "crash_everywhere with"
-        return f"{command} --saga-seed={self.seed} --saga-crash='{history}'"
-
-
-@frozen
-class _Seen:
-    """What one run showed."""
-
-    versions: Sequence[object]  #: before each callback
-    calls: Sequence[str]  #: of fake services
-
-
-def _called(sim: Simulation) -> list[str]:
-    fakes = [one for one in sim.services.values() if isinstance(one, FakeService)]
-    return list(dict.fromkeys(name for fake in fakes for name, _ in fake.ledger.calls))
-
-
-def _disturbances(seen: _Seen) -> Iterator[Disturbance]:
-    """Every action that the quiet run called is refused once; and does not answer, but takes effect late."""
-    for call in seen.calls:
-        yield Disturbance(call, Fate.REFUSED)
-        yield Disturbance(call, Fate.LATE)
 
 
 @overload
@@ -232,7 +81,7 @@ def _crash(
             await sim.send(id, message)
         await sim.settle()
 
-    return _campaign(saga.name, scenario, [saga], services, **options).run()
+    return Campaign.of(saga.name, scenario, [saga], services, **options).run()
 
 
 def _decorate(
@@ -243,7 +92,7 @@ def _decorate(
         def scenario(sim: Simulation) -> Awaitable[None]:
             return test(sim=sim, **fixtures)
 
-        _campaign(test.__name__, scenario, sagas, options.get("services", ()), **_without(options, "services")).run()
+        Campaign.of(test.__name__, scenario, sagas, options.get("services", ()), **_without(options, "services")).run()
 
     signature = inspect.signature(test)
     wanted = [one for name, one in signature.parameters.items() if name != "sim"]
@@ -254,21 +103,3 @@ def _decorate(
 
 def _without(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in names}
-
-
-def _campaign(
-    name: str,
-    scenario: Scenario,
-    sagas: Sequence[Saga[Any]],
-    services: Provide,
-    *,
-    crashes: int = 1,
-    seed: int = 0,
-    store: Literal["memory", "sqlite"] = "memory",
-    every: bool = False,
-    budget: float | None = None,
-) -> _Campaign:
-    crashes = min(settings.crashes if settings.crashes is not None else crashes, DEEPEST)
-    seed = settings.seed if settings.seed is not None else seed
-    budget = settings.budget if settings.budget is not None else budget
-    return _Campaign(name, scenario, sagas, services, seed, store, crashes, every, budget)

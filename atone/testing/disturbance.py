@@ -5,7 +5,6 @@ from __future__ import annotations
 from attrs import frozen
 
 from .outcomes import Fate
-from .services import FakeService
 from .simulation import Simulation
 
 #: How many calls of an action are late: more than most policies try before the pivot.
@@ -24,10 +23,10 @@ class Disturbance:
 
     def prepare(self, sim: Simulation) -> None:
         """Plan it."""
-        for service in sim.services.values():
-            if isinstance(service, FakeService) and self.call in service.calls():
-                once = service.calls()[self.call] or self.fate == Fate.REFUSED
-                service.plans[self.call] = [Fate(self.fate)] * (1 if once else LATE_CALLS)
+        if self.call:
+            undoes = any(fake.calls().get(self.call) for fake in sim.fakes)
+            once = undoes or self.fate == Fate.REFUSED
+            sim.misbehave(self.call, *[self.fate] * (1 if once else LATE_CALLS))
 
 
 @frozen

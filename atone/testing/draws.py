@@ -1,18 +1,18 @@
-"""What a `SagaMachine` draws from: inputs, messages, and the points at which a process dies."""
+"""What a `SagaMachine` draws from: inputs, messages, and what goes wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from attrs import frozen
 from hypothesis import strategies as st
-from hypothesis.errors import InvalidArgument, ResolutionFailed
 from hypothesis.strategies import SearchStrategy
 
-from ..sagas import Receive, Saga
-from .outcomes import Fate, Outcomes
-from .services import FakeService
+from ..sagas import Saga
+from .happenings import Mishap
+from .outcomes import Outcomes
+from .strategies import calls, contents, deaths, hinted, mishaps
 
 
 @frozen
@@ -21,23 +21,6 @@ class Start:
 
     saga: Saga[Any]
     input: Any
-
-
-@frozen
-class Request:
-    """What a client may ask again."""
-
-    order: str
-    message: object | None  #: `None` for a cancel
-    id: str
-
-
-@frozen
-class Mishap:
-    """What becomes of the next call of a fake service."""
-
-    call: str
-    fate: Fate
 
 
 @frozen
@@ -62,51 +45,19 @@ class Draws:
         faults: Outcomes,
     ) -> Draws:
         """What there is to draw; raises `TypeError` where it cannot be found in type hints."""
-        inputs = {one: inputs[one] if one in inputs else _hinted(owner, "inputs", one.input) for one in sagas}
-        awaited = {kind for one in sagas for slot in one.slots if isinstance(slot, Receive) for kind in slot.types}
-        sent = [
-            messages[kind] if kind in messages else _hinted(owner, "messages", kind)
-            for kind in sorted(awaited, key=lambda kind: kind.__name__)
+        begun = [
+            st.builds(Start, st.just(one), inputs[one] if one in inputs else hinted(one.input, f"{owner}.inputs"))
+            for one in sagas
         ]
-        calls = _calls(services)
-        mishaps = [
-            Mishap(call, fate)
-            for call, undoes in calls.items()
-            for fate, weight in faults.weights.items()
-            if weight and fate is not Fate.OK and not (undoes and fate is Fate.REFUSED)  # that would be final
-        ]
-        mishap = st.sampled_from(mishaps) if mishaps else None
+        mishap = mishaps(services, faults)
         return cls(
-            st.one_of([st.builds(Start, st.just(saga), input) for saga, input in inputs.items()]),
-            st.one_of(sent) if sent else None,
+            st.one_of(begun),
+            contents(sagas, messages, f"{owner}.messages"),
             mishap,
             st.just([]) if mishap is None else st.lists(mishap, max_size=4),
-            list(calls),
+            list(calls(services)),
         )
 
     def deaths(self, commits: int) -> SearchStrategy[int | str]:
         """When a process dies: now, so many callbacks later, or at a named point that it may come to."""
-        moments = [f"{call}:{when}_effect" for call in self._calls for when in ("before", "after")]
-        next_ones = [f"commit {commits + n}:{when}" for n in (1, 2, 3) for when in ("before", "after")]
-        return st.integers(0, 60) | st.sampled_from([*next_ones, *moments])
-
-
-def _calls(services: Sequence[object] | Mapping[Any, object]) -> dict[str, bool]:
-    """What can be asked of the fake services, and whether that undoes something."""
-    provided = services.values() if isinstance(services, Mapping) else services
-    kinds = [one if isinstance(one, type) else type(one) for one in provided]
-    return {call: undoes for kind in kinds if issubclass(kind, FakeService) for call, undoes in kind.calls().items()}
-
-
-def _hinted(owner: str, place: str, kind: type) -> SearchStrategy[Any]:
-    """A strategy from type hints; raises `TypeError` with the remedy."""
-    strategy: SearchStrategy[Any] = st.from_type(cast("type[Any]", kind))
-    try:
-        strategy.validate()
-    except (ResolutionFailed, InvalidArgument) as error:
-        msg = (
-            f"{owner} cannot make {kind.__name__} from its type hints ({error}): "
-            f"give it a strategy, {place} = {{...: st.builds({kind.__name__}, ...)}}"
-        )
-        raise TypeError(msg) from error
-    return strategy
+        return deaths(self._calls, range(commits + 1, commits + 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, NoReturn
 
 
@@ -54,3 +55,12 @@ def _remember(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
     shown = "" if error is None else f": {type(error).__name__}: {error}"
     loop.problems.append(f"{context.get('message', 'an exception that nobody caught')}{shown}")
+
+
+def _outdoors(_record: logging.LogRecord) -> bool:
+    """What is logged of the troubles of a simulation is in its story, and no news of this service."""
+    return not isinstance(asyncio._get_running_loop(), IndoorLoop)  # noqa: SLF001  # the public one raises
+
+
+for _name in ("atone", "atone.storage.sqlite", "atone.storage.checkpoint"):
+    logging.getLogger(_name).addFilter(_outdoors)

@@ -18,7 +18,7 @@ from ..sagas.registry import Registry
 from .evidence import Violation
 from .loop import SimLoop
 from .services import FakeService
-from .simulation import named
+from .site import named
 from .spy import Flaw, spying
 from .world import World
 

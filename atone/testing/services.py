@@ -9,110 +9,13 @@ Steps call `await payments.charge(key=ctx.key, cents=100)` and `await payments.r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Self, overload
-
-from attrs import define, frozen
+from typing import TYPE_CHECKING, Any
 
 from ..sagas import PermanentError
+from .actions import Action, Call, Declaration
 from .ledger import Effect, Ledger
 from .outcomes import AnswerLost, Fate, Outcomes
 from .world import World, never
-
-
-@define(eq=False)
-class Action:
-    """What a service can do: an action, the name of its undo, and of what looks its answer up."""
-
-    answer: Callable[..., Any] | None
-    undo: str | None
-    find: str | None
-    read_only: bool
-    name: str = ""
-
-
-class Declaration:
-    """Stands in the class body; becomes a `Call` on the instance."""
-
-    def __init__(self, action: Action) -> None:
-        self.action = action
-
-    def __call__(self, answer: Callable[..., Any]) -> Self:
-        """Decorate the function that makes the answer."""
-        self.action.answer = answer
-        return self
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        action = self.action
-        action.name = name
-        if action.undo is not None:
-            setattr(owner, action.undo, _Derived(lambda service: Call(service, action, action.undo or "", undo=True)))
-        if action.find is not None:
-            setattr(owner, action.find, _Derived(lambda service: Lookup(service, action)))
-
-    @overload
-    def __get__(self, service: None, _owner: type) -> Self: ...
-    @overload
-    def __get__(self, service: FakeService, _owner: type) -> Call: ...
-    def __get__(self, service: FakeService | None, _owner: type) -> Self | Call:
-        return self if service is None else Call(service, self.action, self.action.name, undo=False)
-
-
-class _Derived:
-    """A method that a declaration names."""
-
-    def __init__(self, make: Callable[[FakeService], Any]) -> None:
-        self._make = make
-
-    def __get__(self, service: FakeService | None, _owner: type) -> Any:
-        return self if service is None else self._make(service)
-
-
-def action(
-    answer: Callable[..., Any] | None = None,
-    *,
-    undo: str | None = None,
-    find: str | None = None,
-    read_only: bool = False,
-) -> Declaration:
-    """Declare an action of a `FakeService`.
-
-    `undo` names the method that takes it back, `find` one that looks its answer up by key (for probes).
-    `read_only` says that it has no effect. The answer is a receipt such as `"charge-1"`, or what `answer` returns
-    when called with the service and the call's arguments, once for each effect; `action` also decorates it.
-    """
-    return Declaration(Action(answer, undo, find, read_only))
-
-
-@frozen
-class Lookup:
-    """The method that `find` named: the answer that an action gave under a key, or `None`."""
-
-    service: FakeService
-    action: Action
-
-    async def __call__(self, *, key: str) -> Any:
-        """Ask what became of a key."""
-        await self.service.latency()
-        return self.service.ledger.answers.get((self.action.name, key))
-
-
-@frozen
-class Call:
-    """An action, or its undo, of one service: call it, or plan what becomes of its next calls."""
-
-    service: FakeService
-    action: Action
-    name: str
-    undo: bool
-
-    def plan(self, *fates: str) -> None:
-        """The fates of the next calls, one after another: `plan("lost", "ok")`."""
-        self.service.plans.setdefault(self.name, []).extend(map(Fate, fates))
-
-    def __call__(self, *args: Any, key: str, **kwargs: Any) -> Awaitable[Any]:
-        """Send the request under an idempotency key; raises `PermanentError` where it is refused."""
-        return self.service.request(self, key, args, kwargs)
 
 
 class FakeService:

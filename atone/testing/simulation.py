@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Literal, NoReturn, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeVar, cast
 
-from cattrs import Converter
-
-from ..actors import Limits
-from ..sagas import CancelAnswer, OrderStatus, Outcome, Saga, SendAnswer, Status, Transition
-from ..storage import (
-    Phase,
-    Record,
-    make_converter,
-)
-from .evidence import Evidence, Promise, Violation
-from .fuse import Fuse
+from ..sagas import CancelAnswer, Saga, SendAnswer
+from .agenda import Entry, Happening
 from .goals import Calm, Elapsed
-from .intents import Intents
-from .observer import Observer, gather
-from .oracle import STUCK, judge
-from .processes import Processes
+from .outcomes import Fate
 from .runtime import EPOCH
-from .services import FakeService
-from .store import FileMedium, Medium, MemoryMedium
-from .story import SagaFailure, Story, tell
-from .world import World
+from .story import SagaFailure
+from .witness import Witness
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
 T = TypeVar("T")
-S = TypeVar("S", bound=FakeService)
-
-#: Few wake-ups: other processes' commits have to be noticed before their clients give up, and no sooner.
-LIMITS = Limits(poll=1.0, scan=1.0)
-#: Made once: making one takes longer than most simulations.
-CONVERTER = make_converter()
 
 
-class Simulation:
+class Simulation(Witness):
     """Owns everything that a saga meets: seed, time, disk, participants, and the process with its crashes.
 
     `sagas` may be left out: `start` registers what it is given. `provide` are the services, as for a coordinator, as
@@ -48,40 +28,14 @@ class Simulation:
     the same id, as a client does.
     """
 
-    def __init__(
-        self,
-        *sagas: Saga[Any],
-        provide: Sequence[object] | Mapping[Any, object] = (),
-        seed: int = 0,
-        store: Literal["memory", "sqlite"] = "memory",
-        crashes: Sequence[int] = (),
-        limits: Limits = LIMITS,
-        overlap_grace: float = 30.0,
-        converter: Converter | None = None,
-    ) -> None:
-        self._converter = converter or CONVERTER
-        self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
-        self.services: dict[Any, object] = {}
-        self.sagas = list(sagas)
-        self.medium: Medium = FileMedium() if store == "sqlite" else MemoryMedium()
-        self._observer: Observer | None = None
-        self._promises: list[Promise] = []
-        self._intents = Intents(self._load)
-        self.world.asked = self._intents.asked
-        self._messages = 0
-        self._processes = Processes(
-            self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
-            self._converter,
-        )  # fmt: skip
-        for type_, service in named(provide):
-            self._add(type_, service)
-
     # ── what a client does ──
 
     async def start(self, saga: Saga[I], input: I, *, id: str = "1") -> str:
         """Start an order; returns its id."""
         if not any(one is saga for one in self.sagas):
             self._register(saga)
+        while (entry := self._agenda.due(self._wall)) is not None:
+            await self._come_to(entry)
         self._intents.expect(saga, id)
         self.world.fuse.armed = True
         self.world.tell("client", f"start {id}")
@@ -114,19 +68,45 @@ class Simulation:
     async def settle(self) -> None:
         """Let time pass until every order has ended, is parked, or waits for somebody without a timer.
 
-        Raises `SagaFailure` where an order at work makes no progress for an hour of virtual time.
+        All that was planned happens on the way. Raises `SagaFailure` where an order at work makes no progress for an
+        hour of virtual time.
         """
+        while (entry := self._agenda.due()) is not None:
+            await self._come_to(entry)
         self._processes.run(Calm(self.world, self.observer, self._fail_stuck))
 
     async def advance(self, seconds: float) -> None:
         """Let a time pass. What has long to wait is not waited for: days cost no more than seconds."""
-        end = self.world.time + EPOCH + seconds
-        self._processes.run(Elapsed(self.world, self.observer, self._fail_stuck, end=end))
+        end = Entry(self._wall + seconds)
+        self._agenda.add(end)
+        while (entry := self._agenda.due()) is not end and entry is not None:
+            await self._come_to(entry)
+        await self._come_to(end)
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock of the machine forward, or back; no time passes."""
         self.world.clock.jump(seconds)
+        self._agenda.shift(seconds)
         self.world.tell("process", f"the clock jumps by {seconds:+g} s")
+
+    def plan(self, *happenings: Happening) -> None:
+        """Let these happen at their times, as time passes: faults and messages, as strategies draw them.
+
+        Those without a time of their own happen when the next order is started, or time passes.
+        """
+        for one in happenings:
+            self._agenda.add(Entry(self._wall + one.at, one))
+
+    @property
+    def _wall(self) -> float:
+        return self.world.time + EPOCH
+
+    async def _come_to(self, entry: Entry) -> None:
+        """Let time pass until something is due, and let it happen."""
+        if entry.due > self._wall or entry.happening is None:
+            self._processes.run(Elapsed(self.world, self.observer, self._fail_stuck, end=entry.due))
+        if entry.happening is not None:
+            await entry.happening.happen(self)
 
     # ── life and death ──
 
@@ -166,7 +146,16 @@ class Simulation:
         """
         self._processes.stall(seconds)
 
-    # ── the disk ──
+    # ── participants and the disk ──
+
+    def misbehave(self, call: str, *fates: str) -> None:
+        """Plan the fates of the next calls of an action, or an undo, of whichever service has it."""
+        asked = [fake for fake in self.fakes if call in fake.calls()]
+        if not asked:
+            there_are = ", ".join(name for fake in self.fakes for name in fake.calls())
+            raise LookupError(f"no service has a call {call!r}; there are: {there_are or 'none'}")
+        for fake in asked:
+            fake.plans.setdefault(call, []).extend(map(Fate, fates))
 
     def fail_commits(self, number: int = 1, *, applied: bool | None = None) -> None:
         """Let the next commits fail with `DiskFailed`. Whether they are on disk all the same is `applied`, or drawn."""
@@ -184,163 +173,31 @@ class Simulation:
         self.world.trouble.full = False
         self.world.tell("process", "the disk has room")
 
-    @property
-    def seed(self) -> int:
-        """What everything is drawn from that is left to chance."""
-        return self.world.seed
-
-    def reseed(self, seed: int) -> None:
-        """Draw from another seed, in processes that start from now on, and in the world around them."""
-        self.world.reseed(seed)
-
-    @property
-    def steps(self) -> int:
-        """How many callbacks have run since the first order was started."""
-        return self.world.fuse.count
-
-    @property
-    def lives(self) -> int:
-        """How many processes there were."""
-        return self._processes.lives
-
     def stop_faults(self) -> None:
         """What could go on for ever stops: a full disk, and fates that are drawn. What was planned still happens."""
         if self.world.trouble.full:
             self.free_disk()
-        for service in self.services.values():
-            if isinstance(service, FakeService):
-                service.outcomes = None
+        for fake in self.fakes:
+            fake.outcomes = None
 
-    # ── what is to be seen ──
+    # ── a whole history ──
 
-    def __getitem__(self, type_: type[S]) -> S:
-        """The service that was provided for a type."""
-        service = self.services[type_]
-        assert isinstance(service, type_)
-        return service
+    def play(self, scenario: Callable[[Self], Awaitable[None]], *, again: str = "") -> None:
+        """Run a function that awaits only methods of this simulation, and check what came of it.
 
-    def status(self, order: str) -> Status:
-        """The status of an order, as it is on disk."""
-        return self.inspect(order).status
-
-    def inspect(self, order: str) -> OrderStatus:
-        """An order, as it is on disk."""
-        return self.observer().ask(lambda coordinator: coordinator.order(order).status())
-
-    def outcome(self, order: str) -> Outcome:
-        """How an order ended; raises `TimeoutError` for one that has not."""
-        return self.observer().ask(lambda coordinator: coordinator.order(order).outcome(timeout=0.001))
-
-    def history(self, order: str) -> list[Transition]:
-        """What happened to an order."""
-        return self.observer().ask(lambda coordinator: gather(coordinator.order(order).history()))
-
-    def effects(self, order: str) -> set[str]:
-        """The actions of fake services whose effects stand for an order."""
-        evidence = self.evidence()
-        return {
-            action
-            for service in evidence.services
-            for (action, key), count in service.ledger.standing.items()
-            if count > 0 and evidence.owner(key)[0] == order
-        }
-
-    def violations(self) -> list[Violation]:
-        """Every promise that was broken."""
-        return judge(self.evidence())
-
-    def check(self) -> None:
-        """Raise `SagaFailure`, with the story, where a promise was broken."""
-        found = self.violations()
-        if found:
-            raise SagaFailure(self.story(found), found)
-
-    def story(self, violations: Sequence[Violation] = ()) -> Story:
-        """What happened, side by side in virtual time."""
-        histories = {record.id: rows for record, rows in self.evidence().orders}
-        return tell(self.world.moments, histories, violations, EPOCH)
-
-    def evidence(self) -> Evidence:
-        """Everything that a judgement may rest on."""
-        observer = self.observer()
-        services = dict.fromkeys(one for one in self.services.values() if isinstance(one, FakeService))
-        found = [*self._intents.found, *self._processes.problems()]
-        lease = observer.read(observer.store.lease())
-        return Evidence(observer.records(), self.sagas, list(services), self._promises, found, lease)
-
-    def ends(self) -> list[str]:
-        """How all orders stand."""
-        return [record.snapshot.status for record, _ in self.observer().records()]
-
-    def watch(self) -> None:
-        """Note before each callback what a crash there would leave behind."""
-        self.world.fuse.look = lambda: self.version
-
-    @property
-    def version(self) -> tuple[int, ...]:
-        """Changes whenever a crash would leave something else behind, and whenever the user's own code has run."""
-        world = self.world
-        return (self.medium.content(), world.version, world.fuse.moved, len(world.wire), len(self._promises))
-
-    def close(self) -> None:
-        """Let go of everything."""
-        self._processes.die("")
-        if self._observer is not None:
-            self._observer.close()
-        self.medium.close()
-
-    # ── inside ──
-
-    def _add(self, type_: Any, service: object) -> None:
-        made = service() if isinstance(service, type) else service
-        if isinstance(made, FakeService):
-            made.world = self.world
-        self.services[type_] = made
-
-    def provide(self, service: object, *, as_type: Any = None) -> None:
-        """Provide one more service, before the first order."""
-        self._add(as_type or (service if isinstance(service, type) else type(service)), service)
-
-    def _register(self, saga: Saga[Any]) -> None:
-        self.sagas.append(saga)
-        if self._observer is not None:
-            self._observer.close()
-            self._observer = None
-        if self._processes.running:
-            self._processes.restart()
-
-    def _load(self, key: int) -> Record:
-        """An order by its key."""
-        observer = self.observer()
-        (record,) = observer.read(observer.store.load([key]))
-        return record
-
-    def _fail_stuck(self) -> NoReturn:
-        """Raise `SagaFailure`: an order makes no progress any more."""
-        stuck = [record for record, _ in self.observer().records() if record.snapshot.phase is not Phase.FINAL]
-        found = [
-            Violation(STUCK.name, STUCK.sentence, record.id, f"{record.snapshot.status} for an hour of virtual time")
-            for record in stuck
-        ]
-        found += self._processes.problems()
-        raise SagaFailure(self.story(found), found)
-
-    def _promise(self, what: str, order: str, id: str = "", answer: str = "") -> None:
-        self._promises.append(Promise(what, order, id, answer))
-        self.world.tell("client", f"{what} {order}: {answer}" if answer else f"{what} {order}: answered")
-
-    def observer(self) -> Observer:
-        """Who looks at the disk."""
-        if self._observer is None:
-            self._observer = Observer(self.medium, self.sagas, self._converter)
-        return self._observer
-
-
-def named(provide: Sequence[object] | Mapping[Any, object]) -> list[tuple[Any, object]]:
-    """Services with the type that they are provided for."""
-    if isinstance(provide, Mapping):
-        return list(provide.items())
-    return [(one if isinstance(one, type) else type(one), one) for one in provide]
+        Raises `SagaFailure`, with the story and the command that does it `again`, where a promise was broken or an
+        assertion failed; any other error has the story as a note.
+        """
+        try:
+            drive(scenario(self))
+            self.check()
+        except SagaFailure as failure:
+            raise SagaFailure(failure.story.again_by(again), failure.violations) from None
+        except AssertionError as error:
+            raise SagaFailure(self.story().again_by(again), (), error=error) from error
+        except Exception as error:
+            error.add_note(f"\n{self.story().again_by(again)}")
+            raise
 
 
 def drive(work: Awaitable[T]) -> T:

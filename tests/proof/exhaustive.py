@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from atone import DidNotHappen, Happened, Probe, Retry, Saga, StepContext, parallel, receive, step
 from atone.testing import FakeService, Simulation, action
-from atone.testing.crash import _Campaign, _campaign, _disturbances
+from atone.testing.campaign import Campaign
 from atone.testing.disturbance import Disturbance, History
 from atone.testing.outcomes import Fate
 from atone.testing.story import SagaFailure
@@ -204,17 +204,17 @@ def _points(seed: int) -> Iterator[Point]:
     for name in TRIALS:
         for store in ("memory", "sqlite"):
             campaign = _of(seed, name, store)
-            quiet = campaign._play(History(), watch=True)
-            disturbances = [Disturbance(), *_disturbances(quiet)] if store == "memory" else [Disturbance()]
+            quiet = campaign.play(History(), watch=True)
+            disturbances = [Disturbance(), *quiet.disturbances()] if store == "memory" else [Disturbance()]
             for disturbance in disturbances:
                 history = History(disturbance)
-                seen = campaign._play(history, watch=True) if disturbance.call else quiet
-                for point in campaign._points(seen, 0):
+                seen = campaign.play(history, watch=True) if disturbance.call else quiet
+                for point in campaign.points(seen, 0):
                     deeper = store == "memory" and (name in ("readme", "docs") or disturbance.fate != Fate.LATE)
                     yield Point(name, store, evolve(history, crashes=(point,)), deeper)
 
 
-def _of(seed: int, name: str, store: Literal["memory", "sqlite"]) -> _Campaign:
+def _of(seed: int, name: str, store: Literal["memory", "sqlite"]) -> Campaign:
     trial = TRIALS[name]
 
     async def scenario(sim: Simulation) -> None:
@@ -223,18 +223,18 @@ def _of(seed: int, name: str, store: Literal["memory", "sqlite"]) -> _Campaign:
             await sim.send(id, message, id=type(message).__name__)
         await sim.settle()
 
-    return _campaign(name, scenario, [trial.saga], trial.services, seed=seed, store=store, every=True)
+    return Campaign.of(name, scenario, [trial.saga], trial.services, seed=seed, store=store, every=True)
 
 
 def _kill(seed: int, point: Point, counts: Counts) -> None:
     campaign = _of(seed, point.saga, point.store)
     try:
-        seen = campaign._play(point.history, watch=point.deeper)
+        seen = campaign.play(point.history, watch=point.deeper)
         counts.crash_points += 1
         if point.deeper:
             campaign.every = point.saga not in LARGEST
-            for second in campaign._points(seen, point.history.crashes[0]):
-                campaign._play(evolve(point.history, crashes=(*point.history.crashes, second)))
+            for second in campaign.points(seen, point.history.crashes[0]):
+                campaign.play(evolve(point.history, crashes=(*point.history.crashes, second)))
                 counts.crash_points += 1
     except SagaFailure as failure:
         counts.violations += [

@@ -13,8 +13,8 @@ from atone.sagas.context import idempotency_key
 from atone.storage import Record
 from atone.testing.evidence import Promise
 
-from .programs import No, Note, Participant, Ticket, Yes
 from .season import Season
+from .tickets import No, Note, Participant, Ticket, Yes
 
 
 @define(eq=False)

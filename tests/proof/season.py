@@ -21,12 +21,13 @@ from atone.testing.intents import Intents
 from atone.testing.observer import Observer
 from atone.testing.oracle import STUCK, UNCAUGHT, judge
 from atone.testing.runtime import SimRuntime
-from atone.testing.simulation import CONVERTER
+from atone.testing.site import CONVERTER
 from atone.testing.store import FileMedium, GatedStore, MemoryMedium
 
 from .disks import Faults, TroubledFile, TroubledMemory
 from .processes import Died, Process, SharedLoop, Waters
-from .programs import Confusion, Draw, Forgetful, Keeper, Program
+from .programs import Draw, Program
+from .tickets import Confusion, Forgetful, Keeper
 from .weather import Weather
 
 T = TypeVar("T")

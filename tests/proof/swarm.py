@@ -17,8 +17,8 @@ from atone import Coordinator, Status
 from .counts import Case, Counts
 from .hazards import Hazards
 from .people import Customer, Operator, decided
-from .programs import No, Note, Ticket, Yes
 from .season import Season
+from .tickets import No, Note, Ticket, Yes
 
 WORKERS = 2
 PER_CASE = 40

@@ -14,7 +14,7 @@ import pytest
 
 from tests.proof import exhaustive, machines, swarm
 from tests.proof.counts import Counts
-from tests.proof.programs import Participant
+from tests.proof.tickets import Participant
 
 pytestmark = pytest.mark.timeout(120)
 

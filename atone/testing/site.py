@@ -1,0 +1,162 @@
+"""What a simulation is made of: a world, a disk, participants, and the processes that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self, TypeVar
+
+from cattrs import Converter
+
+from ..actors import Limits
+from ..sagas import Saga
+from ..storage import Record, make_converter
+from .agenda import Agenda
+from .evidence import Evidence, Promise
+from .fuse import Fuse
+from .intents import Intents
+from .observer import Observer
+from .processes import Processes
+from .services import FakeService
+from .store import FileMedium, Medium, MemoryMedium
+from .world import World
+
+S = TypeVar("S", bound=FakeService)
+
+#: Few wake-ups: other processes' commits have to be noticed before their clients give up, and no sooner.
+LIMITS = Limits(poll=1.0, scan=1.0)
+#: Made once: making one takes longer than most simulations.
+CONVERTER = make_converter()
+
+
+class Site:
+    """The parts of a simulation, and how they hang together."""
+
+    def __init__(
+        self,
+        *sagas: Saga[Any],
+        provide: Sequence[object] | Mapping[Any, object] = (),
+        seed: int = 0,
+        store: Literal["memory", "sqlite"] = "memory",
+        crashes: Sequence[int] = (),
+        limits: Limits = LIMITS,
+        overlap_grace: float = 30.0,
+        converter: Converter | None = None,
+    ) -> None:
+        self._converter = converter or CONVERTER
+        self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
+        self.services: dict[Any, object] = {}
+        self.sagas = list(sagas)
+        self.medium: Medium = FileMedium() if store == "sqlite" else MemoryMedium()
+        self._observer: Observer | None = None
+        self._promises: list[Promise] = []
+        self._intents = Intents(self._load)
+        self.world.asked = self._intents.asked
+        self._messages = 0
+        self._agenda = Agenda()
+        self._processes = Processes(
+            self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
+            self._converter,
+        )  # fmt: skip
+        for type_, service in named(provide):
+            self._add(type_, service)
+
+    def __getitem__(self, type_: type[S]) -> S:
+        """The service that was provided for a type."""
+        service = self.services[type_]
+        assert isinstance(service, type_)
+        return service
+
+    @property
+    def fakes(self) -> list[FakeService]:
+        """The services that are fakes, each once."""
+        return list({id(one): one for one in self.services.values() if isinstance(one, FakeService)}.values())
+
+    @property
+    def seed(self) -> int:
+        """What everything is drawn from that is left to chance."""
+        return self.world.seed
+
+    def reseed(self, seed: int) -> None:
+        """Draw from another seed, in processes that start from now on, and in the world around them."""
+        self.world.reseed(seed)
+
+    @property
+    def steps(self) -> int:
+        """How many callbacks have run since the first order was started."""
+        return self.world.fuse.count
+
+    @property
+    def lives(self) -> int:
+        """How many processes there were."""
+        return self._processes.lives
+
+    def watch(self) -> None:
+        """Note before each callback what a crash there would leave behind."""
+        self.world.fuse.look = lambda: self.version
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Changes whenever a crash would leave something else behind, and whenever the user's own code has run."""
+        world = self.world
+        return (self.medium.content(), world.version, world.fuse.moved, len(world.wire), len(self._promises))
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._processes.die("")
+        if self._observer is not None:
+            self._observer.close()
+        self.medium.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def evidence(self) -> Evidence:
+        """Everything that a judgement may rest on."""
+        observer = self.observer()
+        found = [*self._intents.found, *self._processes.problems()]
+        lease = observer.read(observer.store.lease())
+        return Evidence(observer.records(), self.sagas, self.fakes, self._promises, found, lease)
+
+    def _add(self, type_: Any, service: object) -> None:
+        made = service() if isinstance(service, type) else service
+        if isinstance(made, FakeService):
+            made.world = self.world
+        self.services[type_] = made
+
+    def provide(self, service: object, *, as_type: Any = None) -> None:
+        """Provide one more service, before the first order."""
+        self._add(as_type or (service if isinstance(service, type) else type(service)), service)
+
+    def _register(self, saga: Saga[Any]) -> None:
+        self.sagas.append(saga)
+        if self._observer is not None:
+            self._observer.close()
+            self._observer = None
+        if self._processes.running:
+            self._processes.restart()
+
+    def _load(self, key: int) -> Record:
+        """An order by its key."""
+        observer = self.observer()
+        (record,) = observer.read(observer.store.load([key]))
+        return record
+
+    def _promise(self, what: str, order: str, id: str = "", answer: str = "") -> None:
+        self._promises.append(Promise(what, order, id, answer))
+        self.world.tell("client", f"{what} {order}: {answer}" if answer else f"{what} {order}: answered")
+
+    def observer(self) -> Observer:
+        """Who looks at the disk."""
+        if self._observer is None:
+            self._observer = Observer(self.medium, self.sagas, self._converter)
+        return self._observer
+
+
+def named(provide: Sequence[object] | Mapping[Any, object]) -> list[tuple[Any, object]]:
+    """Services with the type that they are provided for."""
+    if isinstance(provide, Mapping):
+        return list(provide.items())
+    return [(one if isinstance(one, type) else type(one), one) for one in provide]

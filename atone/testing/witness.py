@@ -1,0 +1,74 @@
+"""What is to be seen of a simulation, and the judgement of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ..sagas import OrderStatus, Outcome, Status, Transition
+from ..storage import Phase
+from .evidence import Violation
+from .observer import gather
+from .oracle import STUCK, judge
+from .runtime import EPOCH
+from .site import Site
+from .story import SagaFailure, Story, tell
+
+
+class Witness(Site):
+    """Looks at the disk and at the participants, and says what is wrong."""
+
+    def status(self, order: str) -> Status:
+        """The status of an order, as it is on disk."""
+        return self.inspect(order).status
+
+    def inspect(self, order: str) -> OrderStatus:
+        """An order, as it is on disk."""
+        return self.observer().ask(lambda coordinator: coordinator.order(order).status())
+
+    def outcome(self, order: str) -> Outcome:
+        """How an order ended; raises `TimeoutError` for one that has not."""
+        return self.observer().ask(lambda coordinator: coordinator.order(order).outcome(timeout=0.001))
+
+    def history(self, order: str) -> list[Transition]:
+        """What happened to an order."""
+        return self.observer().ask(lambda coordinator: gather(coordinator.order(order).history()))
+
+    def effects(self, order: str) -> set[str]:
+        """The actions of fake services whose effects stand for an order."""
+        evidence = self.evidence()
+        return {
+            action
+            for service in evidence.services
+            for (action, key), count in service.ledger.standing.items()
+            if count > 0 and evidence.owner(key)[0] == order
+        }
+
+    def violations(self) -> list[Violation]:
+        """Every promise that was broken."""
+        return judge(self.evidence())
+
+    def check(self) -> None:
+        """Raise `SagaFailure`, with the story, where a promise was broken."""
+        found = self.violations()
+        if found:
+            raise SagaFailure(self.story(found), found)
+
+    def story(self, violations: Sequence[Violation] = ()) -> Story:
+        """What happened, side by side in virtual time."""
+        histories = {record.id: rows for record, rows in self.evidence().orders}
+        return tell(self.world.moments, histories, violations, EPOCH)
+
+    def ends(self) -> list[str]:
+        """How all orders stand."""
+        return [record.snapshot.status for record, _ in self.observer().records()]
+
+    def _fail_stuck(self) -> NoReturn:
+        """Raise `SagaFailure`: an order makes no progress any more."""
+        stuck = [record for record, _ in self.observer().records() if record.snapshot.phase is not Phase.FINAL]
+        found = [
+            Violation(STUCK.name, STUCK.sentence, record.id, f"{record.snapshot.status} for an hour of virtual time")
+            for record in stuck
+        ]
+        found += self._processes.problems()
+        raise SagaFailure(self.story(found), found)
