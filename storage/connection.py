@@ -59,12 +59,13 @@ class Connection:
         """Call a function on the thread. When the caller is cancelled, the function still runs to its end.
 
         A transaction is one such function: several awaits on one connection would let a cancellation
-        between them leave it open, to be committed by a stranger.
+        between them leave it open, to be committed by a stranger. What has been handed to the thread cannot be
+        called off, so nothing needs to be shielded here.
         """
         try:
             # aiosqlite's only door to its thread is private; hence the upper bound on its version.
             door: Callable[..., Awaitable[T]] = cast("Any", self._proxy)._execute  # noqa: SLF001
-            return await asyncio.shield(door(function, self._raw))
+            return await door(function, self._raw)
         except ValueError as error:
             if str(error) == "Connection closed":
                 raise StoreUnavailable("the store is being opened again: repeat the call") from None

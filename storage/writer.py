@@ -86,11 +86,7 @@ class Writer:
             while True:
                 while self._urgent or self._ordinary:
                     self._batch = self._take()
-                    committing = asyncio.create_task(self._commit_batch(self._batch), name="atone store commit")
-                    await asyncio.sleep(0)  # it begins; and while the disk works on it, the one before is answered
-                    await self._answer()
-                    results = await committing
-                    self._results += results
+                    self._results += await self._commit_and_answer(self._batch)
                     self._written += self._batch
                     self._batch.clear()
                 await self._answer()
@@ -127,6 +123,15 @@ class Writer:
                 batch.append(queue.popleft())
         return batch
 
+    async def _commit_and_answer(self, batch: deque[_Item]) -> Sequence[Result]:
+        """Put a batch on disk, and answer the one before while the disk works on it."""
+        if not self._written:
+            return await self._commit_batch(batch)
+        committing = asyncio.create_task(self._commit_batch(batch), name="atone store commit")
+        await asyncio.sleep(0)  # it begins
+        await self._answer()
+        return await committing
+
     async def _commit_batch(self, batch: deque[_Item]) -> Sequence[Result]:
         """Put a batch on disk. After trouble everything that waits belongs to it, and has the same result.
 
@@ -158,7 +163,8 @@ class Writer:
         while written:
             for _ in range(min(SLICE, len(written))):
                 _call(written.popleft()[1], results.popleft())
-            await asyncio.sleep(0)
+            if written:
+                await asyncio.sleep(0)
 
 
 def _call(done: Callable[[Any], None], result: Result) -> None:
