@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from operator import index
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -172,6 +173,7 @@ class Coordinator:
         """Orders in order of arrival; `older_than` counts from their start."""
         access = self._access
         access.check()
+        limit = None if limit is None else index(limit)  # a number that is no whole one would be the store's trouble
         wanted = _statuses(status)
         query = await self._query(wanted, saga, older_than)
         while limit is None or limit > 0:

@@ -64,11 +64,11 @@ class Handle:
         return order_status(found, self._access.registry, self._access.codec)
 
     async def outcome(self, *, timeout: float | None = None) -> Outcome:
-        """Wait until the order has ended. Raises `TimeoutError`, `OrderNotFound` or `AlreadyFinished`."""
-        if timeout is None:
-            return await self._access.outcome(self.id)
-        async with self._access.within(timeout):
-            return await self._access.outcome(self.id)
+        """Wait until the order has ended, `timeout` seconds at most; with 0, only look whether it has.
+
+        Raises `TimeoutError`, `OrderNotFound` or `AlreadyFinished`.
+        """
+        return await self._access.outcome(self.id, timeout)
 
     def history(self, after: int = -1) -> AsyncIterator[Transition]:
         """What happened so far, above a revision. Raises `OrderNotFound` or `AlreadyFinished`."""

@@ -49,6 +49,8 @@ async def test_orders_are_listed_in_order_of_arrival() -> None:
         assert await listed(life, older_than=timedelta(seconds=90)) == ["done", "undone"]
         assert await listed(life, limit=2) == ["done", "undone"]
         assert await listed(life, limit=0) == []
+        with pytest.raises(TypeError):
+            await listed(life, limit=1.5)
         assert await listed(life, status=[]) == []
 
 

@@ -2,15 +2,32 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from atone import OrderError, OrderNotFound, PermanentError, Status, Transition, receive
+from atone import (
+    Coordinator,
+    OrderError,
+    OrderNotFound,
+    PermanentError,
+    Saga,
+    SqliteStore,
+    Status,
+    Transition,
+    receive,
+    step,
+)
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life, later
-from tests.sagas.world import Approve, World, effect, line_of, shop
+from tests.sagas.world import Approve, Order, World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
+
+
+@step(pivot=True)
+async def note(order: Order) -> None:
+    """Do nothing that anybody could see."""
 
 
 async def collect(watching: AsyncIterator[Transition]) -> list[Transition]:
@@ -119,6 +136,16 @@ async def test_an_outcome_can_be_awaited_for_a_while() -> None:
         assert (await life.outcome()).status is Status.COMPLETED
 
 
+async def test_to_look_at_an_order_that_has_ended_takes_no_time(tmp_path: Path) -> None:
+    """Also where the look goes to a real file, and may be a moment on its way."""
+    saga, path = Saga("tiny", input=Order, steps=[note]), tmp_path / "orders.db"
+    for number in (1, 2):
+        async with Coordinator(SqliteStore(path), sagas=[saga]) as door:
+            handle = await door.start(saga, Order(), id="1")
+            outcome = await handle.outcome(timeout=0 if number == 2 else None)
+            assert outcome.status is Status.COMPLETED
+
+
 async def test_the_outcome_of_an_ended_order_is_read_from_disk() -> None:
     """In this process or a later one, with the same results."""
     saga = shop()
@@ -127,8 +154,8 @@ async def test_the_outcome_of_an_ended_order_is_read_from_disk() -> None:
         again = await life.outcome()
     async with life.successor() as heir:
         later_on = await heir.outcome()
-    for step in saga.slots:
-        assert live.result(step) == again.result(step) == later_on.result(step)
+    for slot in saga.slots:
+        assert live.result(slot) == again.result(slot) == later_on.result(slot)
 
 
 async def test_a_result_that_is_not_there_is_an_error() -> None:
