@@ -23,6 +23,7 @@ from ..storage import (
     Entry,
     Exists,
     Fenced,
+    Lane,
     Message,
     Phase,
     Purged,
@@ -53,7 +54,7 @@ class Host(Protocol):
     stage: Stage
     submit: Callable[[Write[Any], Callable[[Any], None]], None]
 
-    def committed(self, actor: Actor[Any]) -> None:
+    def committed(self, actor: Actor[Any], answers: tuple[tuple[int, str], ...]) -> None:
         """The actor has moved on, and that is on disk: wake whoever watches."""
         ...
 
@@ -93,6 +94,12 @@ class Turn(Generic[S]):
     decision: Decision[S]
     snapshot: Snapshot
     taken: tuple[object, ...]  #: the events that were received
+    write: Advance | None = None  #: what was submitted for it
+
+    @property
+    def replies(self) -> bool:
+        """Whether it decides about a request, for whose answer somebody waits."""
+        return any(isinstance(one, Message) and one.lane is Lane.CONTROL for one in self.taken)
 
 
 @define(eq=False)
@@ -109,6 +116,7 @@ class Actor(Generic[S]):
     mailbox: Mailbox = field(factory=Mailbox)
     turn: Turn[S] | None = None  #: the one whose commit is on its way
     stopped: bool = False
+    pressed: bool = False  #: somebody waits for the answer to a request that is on its way here
     _timer: Timer | None = None
     _wake_at: float | None = None
 
@@ -135,8 +143,8 @@ class Actor(Generic[S]):
         if turn is None:
             self.host.settled(self)
             return
-        self.turn = turn
-        self.host.submit(self._advance(turn), self._committed)
+        self.turn, turn.write = turn, self._advance(turn)
+        self.host.submit(turn.write, self._committed)
 
     def create(self, definition: Definition, input: bytes, done: Callable[[Any], None]) -> None:
         """Begin an actor that is not on disk yet: its creation and its first turn are one commit.
@@ -236,7 +244,7 @@ class Actor(Generic[S]):
             answers,
             decision.parts,
             waiting,
-            bool(answers),
+            self.pressed or turn.replies,
             snapshot.stays(self.snapshot),
         )
 
@@ -248,9 +256,10 @@ class Actor(Generic[S]):
             self.turn = None
             self.revision += 1
             self.state, self.snapshot = turn.decision.state, turn.snapshot
+            self.pressed = self.pressed and not turn.replies
             if turn.snapshot.wake_at != self._wake_at:
                 self.arm(turn.snapshot.wake_at)
-            self.host.committed(self)
+            self.host.committed(self, turn.decision.answers)
             if turn.decision.effects and not self._act(turn.decision.effects):
                 return
             if self.mailbox.reports or self.mailbox.messages:

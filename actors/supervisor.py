@@ -58,7 +58,7 @@ class Supervisor(Generic[S]):
     epoch: int
     died: int | None  #: the epoch of an owner before this one that died
     quarantined: str  #: the status of an actor that was stopped
-    on_commit: Callable[[Actor[S]], None]
+    on_commit: Callable[[Actor[S], tuple[tuple[int, str], ...]], None]  #: and the messages that were answered
     watched: Container[str]  #: ids of actors of which every commit is told; of the others only the end
     look_again: Callable[[], None]  #: told when an actor may have ended without this process having seen it
     may_act: Callable[[], bool]
@@ -77,7 +77,7 @@ class Supervisor(Generic[S]):
     stopping: bool = False
     lost: asyncio.Event = field(factory=asyncio.Event)  #: set when another owner was found
     sick: asyncio.Event = field(factory=asyncio.Event)  #: set while the store's state is unknown
-    _ids: set[str] = field(factory=set)  #: of the actors in memory
+    _ids: dict[str, Actor[S]] = field(factory=dict)  #: the actors in memory, until they end
     _kept: dict[int, list[object]] = field(factory=dict)  #: reports for actors that are not in memory now
     _resting: set[int] = field(factory=set)  #: keys of actors that are left alone for a while after a crash
     _heard: set[int] = field(factory=set)  #: keys of actors that were set aside, and heard what waited for them
@@ -131,6 +131,14 @@ class Supervisor(Generic[S]):
         if isinstance(result, StoreError):
             raise result
         return result
+
+    def press(self, id: str) -> None:
+        """A request for an actor is on its way to the disk: what it is to commit before goes first as well."""
+        actor = self._ids.get(id)
+        if actor is not None:
+            actor.pressed = True
+            if actor.turn is not None and actor.turn.write is not None:
+                self.store.hurry(actor.turn.write)
 
     def deliver(self, key: int, message: Message) -> None:
         """Hand a message, accepted in this process, to its actor."""
@@ -195,13 +203,13 @@ class Supervisor(Generic[S]):
 
     # ── what actors tell (see `Host`) ──
 
-    def committed(self, actor: Actor[S]) -> None:
+    def committed(self, actor: Actor[S], answers: tuple[tuple[int, str], ...]) -> None:
         """Pass the news on."""
         if actor.snapshot.phase is Phase.FINAL:
-            self._ids.discard(actor.id)  # it may stay for an attempt that lingers, but its end will not be told again
-            self.on_commit(actor)
+            self._ids.pop(actor.id, None)  # it may stay for an attempt that lingers, but its end will not be told again
+            self.on_commit(actor, answers)
         elif actor.id in self.watched:
-            self.on_commit(actor)
+            self.on_commit(actor, answers)
 
     def settled(self, actor: Actor[S]) -> None:
         """Passivate an actor that only waits."""
@@ -338,12 +346,12 @@ class Supervisor(Generic[S]):
 
     def _enter(self, key: int, actor: Actor[S]) -> None:
         self.actors[key] = actor
-        self._ids.add(actor.id)
+        self._ids[actor.id] = actor
 
     def _leave(self, actor: Actor[S]) -> None:
         if self.actors.get(actor.key) is actor:
             del self.actors[actor.key]
-            self._ids.discard(actor.id)
+            self._ids.pop(actor.id, None)
             if self.wanted:
                 self.woken.set()
 

@@ -174,8 +174,11 @@ class Access:
         return answer
 
     async def _decision(self, accepted: Accepted | Duplicate, subscription: Subscription) -> str:
-        while (answer := await self.store.answer(accepted.seq)) is None:
+        """The answer to a request. The subscription is older than the request: there will be news of its decision."""
+        answer = accepted.answer if isinstance(accepted, Duplicate) else None
+        while answer is None:
             await subscription.wait()
+            answer = dict(subscription.answers).get(accepted.seq) or await self.store.answer(accepted.seq)
         return answer
 
     async def _accept(
@@ -206,6 +209,8 @@ class Access:
                 answer.set_result(result)
 
         self.store.submit(accept, done)
+        if lane is Lane.CONTROL and self.supervisor is not None:
+            self.supervisor.press(order_id)
         result = await answer
         if isinstance(result, StoreError):
             self._notice(result)

@@ -144,15 +144,15 @@ class Engine:
         self._runner = runner
         return supervisor
 
-    def _publish(self, actor: Actor[OrderState]) -> None:
+    def _publish(self, actor: Actor[OrderState], answers: tuple[tuple[int, str], ...]) -> None:
         """Tell whoever waits for this order; one that has ended is told with its outcome."""
         feed, state = self.access.feed, actor.state
         if actor.snapshot.phase is not Phase.FINAL:
-            feed.publish(actor.id, end=False)
+            feed.publish(actor.id, answers=answers, end=False)
         elif feed.awaits(actor.id):
             codec = self.access.codec
             end = outcome(state.id, state.saga, state.progress, state.results, state.values, codec=codec)
-            feed.publish(actor.id, end)
+            feed.publish(actor.id, end, answers=answers)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The engine itself failed: say so on the next call, and to everybody who waits."""

@@ -19,6 +19,7 @@ class Subscription:
     _table: dict[str, list[Subscription]]
     _id: str
     news: object = None  #: what came with the latest news, if anything did
+    answers: tuple[tuple[int, str], ...] = ()  #: messages that were answered with the latest news
     failure: Exception | None = None
     _rung: bool = False
     _waiter: asyncio.Future[None] | None = None
@@ -42,9 +43,9 @@ class Subscription:
         if self.failure is not None:
             raise self.failure
 
-    def ring(self, news: object) -> None:
+    def ring(self, news: object, answers: tuple[tuple[int, str], ...] = ()) -> None:
         """Tell that there is news."""
-        self.news, self._rung = news, True
+        self.news, self.answers, self._rung = news, answers, True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -67,10 +68,12 @@ class Feed:
         """Whether anybody wants to be told of the end of an order."""
         return id in self._ends or id in self.watched
 
-    def publish(self, id: str, news: object = None, *, end: bool = True) -> None:
+    def publish(
+        self, id: str, news: object = None, *, end: bool = True, answers: tuple[tuple[int, str], ...] = ()
+    ) -> None:
         """Tell the subscribers of an order; `end` is whether this may be its end."""
         for subscription in (*self.watched.get(id, ()), *(self._ends.get(id, ()) if end else ())):
-            subscription.ring(news)
+            subscription.ring(news, answers)
 
     def publish_all(self) -> None:
         """Tell everybody to look again."""

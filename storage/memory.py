@@ -72,6 +72,9 @@ class MemoryStore(Store):
         finally:
             self._commits += self._disk.commits - before
 
+    def hurry(self, write: Write[Any]) -> None:
+        """All that waits is written in the next turn of the event loop, whatever its haste."""
+
     async def write(self, write: Write[R]) -> R:
         return await answer(self.submit, write)
 

@@ -18,7 +18,7 @@ from . import queries
 from .apply import Applier
 from .checkpoint import Checkpointer
 from .connection import Connection, patiently, reading, writing
-from .errors import StoreBusy, StoreClosed, StoreError
+from .errors import StoreBusy, StoreClosed, StoreError, StoreUnavailable
 from .failure import is_busy, translate
 from .lease import Claim, Release, read_lease
 from .migration import MIGRATIONS
@@ -136,6 +136,10 @@ class SqliteStore(Store):
         else:
             self._writer.submit(write, done)
 
+    def hurry(self, write: Write[Any]) -> None:
+        if self._writer is not None:
+            self._writer.hurry(write)
+
     async def write(self, write: Write[R]) -> R:
         return await answer(self.submit, write)
 
@@ -252,7 +256,9 @@ class SqliteStore(Store):
     def _linked(self) -> _Link:
         if self._link is not None:
             return self._link
-        raise (self._writer and self._writer.sickness) or StoreClosed(self.path)
+        if self._writer is None:
+            raise StoreClosed(self.path)
+        raise self._writer.sickness or StoreUnavailable("the store is being opened again: repeat the call")
 
     async def _read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

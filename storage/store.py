@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import field, frozen
 
@@ -377,6 +377,10 @@ class Store(Protocol):
 
     def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
         """Queue a write and return at once; `done` is called in the event loop, once, in every case."""
+        ...
+
+    def hurry(self, write: Write[Any]) -> None:
+        """Let a write that was submitted go before ordinary ones, if it still waits."""
         ...
 
     async def write(self, write: Write[R]) -> R:

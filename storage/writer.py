@@ -24,6 +24,9 @@ _Item = tuple[Write[Any], Callable[[Any], None]]
 BATCH_WRITES = 1024
 BATCH_BYTES = 1024 * 1024
 
+#: And no more than this where something urgent is among it: whoever waits for that waits for all of its commit.
+BRISK_WRITES = 256
+
 #: Callbacks are called in slices: a large commit does not hold the event loop, and what actors let go of makes room for
 #: what they do next.
 SLICE = 32
@@ -42,6 +45,7 @@ class Writer:
         self._urgent: deque[_Item] = deque()
         self._ordinary: deque[_Item] = deque()
         self._batch: deque[_Item] = deque()  #: on its way to the disk
+        self._pressing = 0  #: how many of these are urgent; they come first
         self._written: deque[_Item] = deque()  #: the batch before, and the result of each:
         self._results: deque[Result] = deque()
         self._wake = asyncio.Event()
@@ -67,6 +71,14 @@ class Writer:
         if self._sleeps:
             self._wake.set()
 
+    def hurry(self, write: Write[Any]) -> None:
+        """Let a write go with the urgent ones, if it still waits."""
+        for place, item in enumerate(self._ordinary):
+            if item[0] is write:
+                del self._ordinary[place]
+                self._urgent.append(item)
+                return
+
     def fail(self, error: StoreError) -> None:
         """Refuse every write with `error` from now on."""
         self._refusal = error
@@ -86,9 +98,7 @@ class Writer:
             while True:
                 while self._urgent or self._ordinary:
                     self._batch = self._take()
-                    self._results += await self._commit_and_answer(self._batch)
-                    self._written += self._batch
-                    self._batch.clear()
+                    self._keep(await self._commit_and_answer(self._batch))
                 await self._answer()
                 if self._urgent or self._ordinary:
                     continue
@@ -114,13 +124,15 @@ class Writer:
 
     def _take(self) -> deque[_Item]:
         batch: deque[_Item] = deque()
-        room = BATCH_BYTES
+        room, most = BATCH_BYTES, BRISK_WRITES if self._urgent else BATCH_WRITES
+        self._pressing = 0
         for queue in (self._urgent, self._ordinary):
-            while queue and len(batch) < BATCH_WRITES:
+            while queue and len(batch) < most:
                 room -= weigh(queue[0][0])
                 if room < 0 and batch:
                     return batch
                 batch.append(queue.popleft())
+                self._pressing += queue is self._urgent
         return batch
 
     async def _commit_and_answer(self, batch: deque[_Item]) -> Sequence[Result]:
@@ -129,7 +141,7 @@ class Writer:
             return await self._commit_batch(batch)
         committing = asyncio.create_task(self._commit_batch(batch), name="atone store commit")
         await asyncio.sleep(0)  # it begins
-        await self._answer()
+        await self._answer(committing)
         return await committing
 
     async def _commit_batch(self, batch: deque[_Item]) -> Sequence[Result]:
@@ -152,15 +164,28 @@ class Writer:
             batch.clear()
             return []
 
-    async def _answer(self) -> None:
+    def _keep(self, results: Sequence[Result]) -> None:
+        """Put a batch in line to be answered; urgent writes go before what is left of the one before."""
+        urgent = [self._batch.popleft() for _ in range(self._pressing)] if results else []
+        self._written.extendleft(reversed(urgent))
+        self._results.extendleft(reversed(results[: len(urgent)]))
+        self._written += self._batch
+        self._results += results[len(urgent) :]
+        self._batch.clear()
+
+    async def _answer(self, committing: asyncio.Task[Sequence[Result]] | None = None) -> None:
         """Call back for the batch before.
 
-        Each write is let go of as it is answered: what its actor does next takes its place in memory, and the garbage
-        collector sees no growth. Kept to the end of the batch, or paired with their results in tuples beforehand, they
-        cost a tenth of all time.
+        What is left when something urgent waits for the disk, or comes from there, lets that go first. Each write is
+        let go of as it is answered: what its actor does next takes its place in memory, and the garbage collector sees
+        no growth. Kept to the end of the batch, or paired with their results in tuples beforehand, they cost a tenth of
+        all time.
         """
         written, results = self._written, self._results
         while written:
+            urgent = self._urgent if committing is None else self._pressing and committing.done()
+            if urgent and len(written) <= BATCH_WRITES:
+                return
             for _ in range(min(SLICE, len(written))):
                 _call(written.popleft()[1], results.popleft())
             if written:

@@ -240,7 +240,7 @@ class Shop:
         """The next process on the same disk."""
         return Shop(self.disk, self.clock, self.limits, behaviour=Counter(poison=self.behaviour.poison))
 
-    def _committed(self, actor: Actor[Count]) -> None:
+    def _committed(self, actor: Actor[Count], _answers: tuple[tuple[int, str], ...]) -> None:
         self.commits.append((actor.id, actor.state.total))
 
     async def create(self, id: str) -> int:

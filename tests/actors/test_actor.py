@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from atone import StoreError
-from atone.storage import Lane, Snapshot, WriteRefused
+from atone.storage import Done, Lane, Snapshot, WriteRefused
 from tests.actors.counter import Count, Counter, Crash, Shop, Show, Shown
 from tests.faulty_store import When
 from tests.manual_runtime import settle
@@ -301,3 +301,32 @@ async def test_a_state_that_cannot_be_encoded_loses_no_report(monkeypatch: pytes
         await shop.clock.advance(10)
         assert not shop.state("a").showing
         assert "SHOWN" in shop.events("a")
+
+
+async def test_what_answers_a_request_is_urgent_and_what_stands_before_it_is_hurried() -> None:
+    """A cancel waits neither behind the transitions of thousands nor behind one of its own actor's."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        key = await shop.begin("a")
+        writes: list[Any] = []
+        hurried: list[Any] = []
+        shop.supervisor.submit = lambda write, _done: writes.append(write)
+        shop.store.hurry = hurried.append  # type: ignore[assignment, method-assign]
+        await shop.send("a", "add")
+        assert [write.urgent for write in writes] == [False], "nobody waits for what a message sets off"
+        shop.supervisor.press("a")
+        shop.supervisor.press("nobody")
+        assert hurried == writes
+        actor = shop.supervisor.actors[key]
+        actor._committed(Done())
+        shop.wall.end(key, Show(1))
+        await settle()
+        assert [write.urgent for write in writes] == [False, True], "the request may come at any moment"
+        actor._committed(Done())
+        await shop.send("a", "add", lane=Lane.CONTROL)
+        assert writes[-1].consumed
+        assert writes[-1].urgent
+        actor._committed(Done())
+        shop.wall.end(key, Show(2))
+        await settle()
+        assert not writes[-1].urgent, "it has its answer"

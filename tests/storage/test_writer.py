@@ -18,7 +18,7 @@ from atone.storage import (
     StoreUnavailable,
     Write,
 )
-from atone.storage.writer import BATCH_BYTES, BATCH_WRITES, SLICE, Writer, answer
+from atone.storage.writer import BATCH_BYTES, BATCH_WRITES, BRISK_WRITES, SLICE, Writer, answer
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +107,51 @@ async def test_batch_has_a_limit_of_writes() -> None:
         writer.submit(data(), answers.append)
     await writer.close(StoreClosed("x"))
     assert [len(batch) for batch in shelf.batches] == [BATCH_WRITES, BATCH_WRITES, 1]
+
+
+async def test_a_commit_with_something_urgent_is_a_small_one() -> None:
+    """Whoever waits for it waits for all of it."""
+    shelf, answers = Shelf(), list[Any]()
+    writer = Writer(shelf.commit)
+    for _ in range(BATCH_WRITES):
+        writer.submit(data(), answers.append)
+    writer.submit(data("cancel", lane=Lane.CONTROL), answers.append)
+    await writer.close(StoreClosed("x"))
+    assert [len(batch) for batch in shelf.batches] == [BRISK_WRITES, BATCH_WRITES + 1 - BRISK_WRITES]
+
+
+async def test_a_write_that_is_hurried_goes_with_the_urgent_ones() -> None:
+    """As long as it waits; one that is on its way already goes once."""
+    shelf, answers = Shelf(), list[Any]()
+    writer = Writer(shelf.commit)
+    writes = [data(f"{number}") for number in range(BATCH_WRITES + 9)]
+    for write in writes:
+        writer.submit(write, answers.append)
+    cancel = data("cancel", lane=Lane.CONTROL)
+    shelf.open.clear()
+    await settle(lambda: bool(shelf.batches))
+    writer.submit(cancel, answers.append)
+    writer.hurry(writes[-1])
+    writer.hurry(writes[0])
+    shelf.open.set()
+    await writer.close(StoreClosed("x"))
+    assert shelf.batches[1] == [cancel, writes[-1], *writes[BATCH_WRITES:-1]]
+    assert len(answers) == len(writes) + 1
+
+
+@pytest.mark.parametrize("idle", [False, True])
+async def test_an_urgent_answer_does_not_wait_for_those_of_the_batch_before(*, idle: bool) -> None:
+    """Thousands of these may take longer than a small commit; whether the disk is busy meanwhile or not."""
+    shelf, answers = Shelf(), list[str]()
+    writer = Writer(shelf.commit)
+    for _ in range(BATCH_WRITES):
+        writer.submit(data(), lambda _: answers.append("ordinary"))
+    await settle(lambda: bool(answers if idle else shelf.batches))
+    writer.submit(data("cancel", lane=Lane.CONTROL), lambda _: answers.append("urgent"))
+    await settle(lambda: "urgent" in answers)
+    assert len(answers) < BATCH_WRITES // 2
+    await writer.close(StoreClosed("x"))
+    assert len(answers) == BATCH_WRITES + 1
 
 
 async def test_batch_has_a_limit_of_bytes_and_takes_at_least_one() -> None:

@@ -108,7 +108,7 @@ def outcome_told_early() -> Planted:
     def advance(self: Actor[Any], turn: Turn[Any]) -> Advance:
         before = self.state, self.snapshot
         self.state, self.snapshot = turn.decision.state, turn.snapshot
-        self.host.committed(self)
+        self.host.committed(self, turn.decision.answers)
         self.state, self.snapshot = before
         return real(self, turn)
 
