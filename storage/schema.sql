@@ -371,11 +371,20 @@ where definition = :definition and status = :status and phase = :phase and key >
 order by key limit :limit;
 
 -- name: next_run
--- The next run of actors in the index that share definition, status and phase: found by one search, however long runs are.
-select definition, status, phase
-from actors
-where (definition, status, phase) > (:definition, :status, :phase)
-order by definition, status, phase limit 1;
+-- The next run of actors in the index that share definition, status and phase, found by searches, however long runs are.
+-- A comparison of all three at once would read its way through the run before.
+select * from (select definition, status, phase from actors
+               where definition = :definition and status = :status and phase > :phase
+               order by phase limit 1)
+union all
+select * from (select definition, status, phase from actors
+               where definition = :definition and status > :status
+               order by status, phase limit 1)
+union all
+select * from (select definition, status, phase from actors
+               where definition > :definition
+               order by definition, status, phase limit 1)
+limit 1;
 
 -- name: length_of_run
 -- How long a run is, counted up to a limit.
