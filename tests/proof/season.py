@@ -9,7 +9,6 @@ from random import Random
 from typing import Any, Literal, TypeVar
 from unittest.mock import patch
 
-from anyio._backends._asyncio import CancelScope
 from attrs import define, field
 
 from atone import Coordinator, CoordinatorClosed, OrderError, Saga, StoreError
@@ -74,7 +73,6 @@ class Season:
     services: list[Keeper | Forgetful] = field(factory=lambda: [Keeper(), Forgetful()])
 
     def __attrs_post_init__(self) -> None:
-        self._order.start()
         self._names.start()
         chance = self.chance = Random(self.seed)
         weather = self.weather = Weather.draw(chance)
@@ -96,8 +94,6 @@ class Season:
     medium: MemoryMedium | FileMedium = field(init=False)
     #: Reading /proc takes as long as an order.
     _names: Any = field(factory=lambda: patch.object(engine, "this_process", _holder))
-    #: anyio cancels scopes in the order in which they lie in a set: it must not be that of their addresses.
-    _order: Any = field(factory=lambda: patch.object(CancelScope, "__hash__", lambda _scope: 0))
 
     @property
     def sagas(self) -> list[Saga[Any]]:
@@ -112,7 +108,6 @@ class Season:
         self.observer.close()
         self.loop.abandon()
         self.medium.close()
-        self._order.stop()
         self._names.stop()
 
     # ── processes ──
