@@ -1,4 +1,4 @@
-"""Everything of the outside world that the engine uses: clocks, chance, ids, tasks. Always injected.
+"""Everything of the outside world that the engine uses: clocks, chance, names, tasks. Always injected.
 
 A simulation replaces this one object, and with it owns time, luck and scheduling.
 """
@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 import anyio.to_thread
+
+from ..storage import Holder, this_process
 
 T = TypeVar("T")
 
@@ -42,6 +44,10 @@ class Runtime(Protocol):
 
     def new_id(self) -> str:
         """A text that nobody else uses."""
+        ...
+
+    def holder(self) -> Holder:
+        """This process under a name of its own, so that others can find out whether it is gone."""
         ...
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
@@ -74,6 +80,10 @@ class SystemRuntime:
     def new_id(self) -> str:
         """As many random bits as a UUID has, and more, straight from the system: so that no fork repeats them."""
         return os.urandom(16).hex()
+
+    def holder(self) -> Holder:
+        """What the operating system tells of this process."""
+        return this_process(self.new_id())
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
         """Call a function in the event loop after a time."""

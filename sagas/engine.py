@@ -16,7 +16,7 @@ import anyio
 from attrs import define, field
 
 from ..actors import Actor, Limits, Ownership, Recovery, Supervisor, Timers
-from ..storage import Holder, Lease, Phase, StoreError, this_process
+from ..storage import Holder, Lease, Phase, StoreError
 from .access import Access
 from .behaviour import OrderState
 from .errors import AlreadyHosted
@@ -48,8 +48,7 @@ class Engine:
     async def open(self, *, host: bool, standby: bool) -> None:
         """Take the lease if it is free, and start the tasks. Raises `AlreadyHosted` or a `StoreError`."""
         access = self.access
-        holder = this_process(access.runtime.new_id())
-        self._ownership = Ownership(access.store, access.runtime, holder, self.is_gone)
+        self._ownership = Ownership(access.store, access.runtime, access.runtime.holder(), self.is_gone)
         found = await self._ownership.attempt() if host else None
         if isinstance(found, Holder) and not standby:
             raise AlreadyHosted(str(found))

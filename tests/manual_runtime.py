@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
+from atone.storage import Holder, this_process
+
 T = TypeVar("T")
 
 #: Turns of the event loop after which something that should come to rest plainly does not.
@@ -114,6 +116,10 @@ class ManualRuntime:
     def new_id(self) -> str:
         """A text that nobody else uses."""
         return f"{self.name}-{next(self._ids)}"
+
+    def holder(self) -> Holder:
+        """The process that runs the test."""
+        return this_process(self.new_id())
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Alarm:
         """Call a function when the clock was moved so far."""

@@ -11,19 +11,17 @@ Relies on a few private members of `asyncio.BaseEventLoop`, which a test pins fo
 from __future__ import annotations
 
 import asyncio
-import heapq
-import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from contextvars import Context, ContextVar
-from functools import partial
+from contextvars import Context, ContextVar, copy_context
+from heapq import heappop, heappush
 from random import Random
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 from .fuse import Fuse
 from .indoors import IndoorLoop
+from .tasks import SimTask, bury
 
 T = TypeVar("T")
 
@@ -34,30 +32,6 @@ RESTLESS = 200_000
 PROCESS: ContextVar[int] = ContextVar("PROCESS", default=0)
 
 
-class _Task(asyncio.Task[Any]):
-    """A task whose place in a set does not depend on its address."""
-
-    works: bool  #: whether the user's own code runs in it
-
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: SimLoop, **options: Any) -> None:
-        loop.tasks += 1
-        # The low bits place it in small sets; the high ones keep it apart from tasks of dead lives in large ones.
-        self._number = (id(loop) >> 4 << 12) + loop.tasks
-        parent = asyncio.current_task(loop) if loop.is_running() else None
-        self.works = isinstance(parent, _Task) and parent.works
-        super().__init__(coro, loop=loop, **options)
-        loop.alive.add(self)
-
-    def __hash__(self) -> int:
-        return self._number
-
-
-def _make_task(
-    loop: SimLoop, _loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
-) -> _Task:
-    return _Task(coro, loop=loop, **options)
-
-
 class SimLoop(IndoorLoop):
     """The event loop of one simulated process."""
 
@@ -65,8 +39,7 @@ class SimLoop(IndoorLoop):
         super().__init__()
         self.now = now
         self.fuse = fuse or Fuse()
-        self.tasks = 0
-        self.alive: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self.idle: Callable[[], bool] = lambda: False  #: asked before time passes; True stops the loop
         self.leftovers: list[Callable[[], object]] = []  #: what the operating system does for a process that died
         self._chance = chance
@@ -74,9 +47,9 @@ class SimLoop(IndoorLoop):
         self._held: list[asyncio.Handle] = []  #: its callbacks meanwhile
         self._stopping = False
         self._ready: deque[Any] = deque()  # handles of asyncio, whose private members are read
-        self._scheduled: list[Any] = []
-        self._quiet_since = 0
-        self.set_task_factory(cast("Any", partial(_make_task, self)))
+        self._scheduled: list[tuple[float, int, Any]] = []  #: a heap: when, which of them in order, and the handle
+        self._timers = self._made = 0  #: how many there were, and how many tasks
+        self.set_task_factory(cast("Any", self._make_task))
 
     def time(self) -> float:
         """Seconds since the simulation began."""
@@ -85,7 +58,7 @@ class SimLoop(IndoorLoop):
     @property
     def pause(self) -> float:
         """Seconds until the next timer."""
-        return max(self._scheduled[0].when() - self.now, 0.0) if self._scheduled else float("inf")
+        return max(self._scheduled[0][0] - self.now, 0.0) if self._scheduled else float("inf")
 
     def run(self, until: Callable[[], bool] | None = None) -> None:
         """Run until something is so, or until `idle` says stop. Raises `Killed`.
@@ -113,90 +86,74 @@ class SimLoop(IndoorLoop):
         self._held.clear()
 
     def abandon(self) -> None:
-        """Be gone. Coroutines are closed here, one by one, rather than whenever they are collected as garbage.
-
-        Their `finally` blocks run, as Python will have it, in a process that reaches nothing any more.
-        """
-        outer = asyncio._get_running_loop()
-        asyncio._set_running_loop(None)
-        try:
-            self._close_coroutines()
-        finally:
-            asyncio._set_running_loop(outer)
+        """Be gone, with all that ran here."""
+        bury(self.tasks, copy_context())
         for let_go in self.leftovers:
             let_go()
         self.set_exception_handler(lambda _loop, _context: None)
         self.close()
 
-    def _close_coroutines(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of those that had not begun
-            for task in sorted((task for task in self.alive if not task.done()), key=hash):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                coro = task.get_coro()
-                with suppress(BaseException):
-                    cast("Any", coro).close()
-            for task in self.alive:
-                asyncio._unregister_task(task)  # or the list of all tasks grows with every life
-
     def start_work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run the user's own code in a task."""
-        task: _Task = _Task(work, loop=self)
+        task = self._make_task(self, work)
         task.works = True
+        return task
+
+    def _make_task(self, _loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> SimTask:
+        self._made += 1
+        task = SimTask(work, loop=self, number=self._made, **options)
+        self.tasks.add(task)
         return task
 
     # ── what asyncio calls ──
 
     def _run_once(self) -> None:
         """Run callbacks, one after another, until told to stop."""
-        until, fuse, ready, chance = self._until, self.fuse, self._ready, self._chance.random
+        until, ready, scheduled, chance = self._until, self._ready, self._scheduled, self._chance.random
+        restless = 0
         while not self._stopping:
             if until is not None and until():
                 self.stop()
                 return
-            if self._scheduled:
-                self._wake_sleepers()
+            while scheduled and scheduled[0][0] <= self.now:
+                ready.append(heappop(scheduled)[2])
             if not ready:
                 self._pass_time()
+                restless = 0
                 continue
             if len(ready) > 1:
                 ready.rotate(-int(chance() * len(ready)))
             handle = ready.popleft()
-            if handle._cancelled:
+            if handle._cancelled or not self._may_run(handle):
                 continue
-            if self._stalled and handle._context.get(PROCESS) == self._stalled:
-                self._held.append(handle)
-                continue
-            fuse.step()
-            self._quiet_since += 1
-            if self._quiet_since > RESTLESS:
+            restless += 1
+            if restless > RESTLESS:
                 msg = f"{RESTLESS} callbacks ran without any time passing: the program runs in a circle"
                 raise RuntimeError(msg)
-            task = getattr(handle._callback, "__self__", None)
-            if type(task) is _Task and task.works:
-                fuse.moved += 1
             handle._run()
 
-    def _wake_sleepers(self) -> None:
-        scheduled, now = self._scheduled, self.now
-        while scheduled:
-            first = scheduled[0]
-            if not first._cancelled and first._when > now:
-                return
-            heapq.heappop(scheduled)
-            first._scheduled = False
-            if not first._cancelled:
-                self._ready.append(first)
+    def _may_run(self, handle: Any) -> bool:
+        """Whether a callback whose turn has come runs. Raises `Killed` where the machine dies before it."""
+        if self._stalled and handle._context.get(PROCESS) == self._stalled:
+            self._held.append(handle)
+            return False
+        self.fuse.step()
+        task = getattr(handle._callback, "__self__", None)
+        if type(task) is SimTask and task.works:
+            self.fuse.moved += 1
+        return True
 
     def _pass_time(self) -> None:
+        scheduled = self._scheduled
+        while scheduled and scheduled[0][2]._cancelled:
+            heappop(scheduled)
         if self.idle():
             self.stop()
             return
-        if not self._scheduled:
+        if not scheduled:
             msg = "nothing is ready to run and no timer is set: the program waits for ever"
             raise RuntimeError(msg)
-        self.now = self._scheduled[0]._when
-        self._quiet_since = 0
+        self.now = max(self.now, scheduled[0][0])
 
     def call_soon(  # type: ignore[override]  # with the types of the callback
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -206,6 +163,16 @@ class SimLoop(IndoorLoop):
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
+
+    def call_at(  # type: ignore[override]  # with the types of the callback
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As any loop does; timers of the same moment are in the order in which they were set."""
+        self._check_closed()  # type: ignore[attr-defined]
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers += 1
+        heappush(self._scheduled, (when, self._timers, timer))
+        return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Nothing to count: cancelled timers leave when their time comes."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from ..actors import Cancellable
+from ..storage import Holder
 from .loop import SimLoop
 
 T = TypeVar("T")
@@ -58,6 +59,10 @@ class SimRuntime:
     def new_id(self) -> str:
         """The life's name and a number."""
         return f"{self.name}-{next(self._ids)}"
+
+    def holder(self) -> Holder:
+        """A process of the simulated machine, which is the same wherever it is simulated."""
+        return Holder(self.new_id(), "machine", "boot", "namespace", 1, "start")
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
         """Call a function after a virtual time."""

@@ -7,13 +7,11 @@ process dies by having none of its callbacks run any more; what is outside, the 
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from attrs import define, field
@@ -21,7 +19,8 @@ from attrs import define, field
 from atone import Coordinator
 from atone.storage import Write
 from atone.testing.intents import Intents
-from atone.testing.loop import SimLoop, _Task
+from atone.testing.loop import SimLoop
+from atone.testing.tasks import SimTask, bury
 from atone.testing.world import Packet, World
 
 T = TypeVar("T")
@@ -74,31 +73,15 @@ class Process:
 
     def die(self) -> None:
         """Be gone: nothing of it runs any more, nobody learns why."""
-        if self.loop.running is self:
-            self.left = 1  # before its next callback
-            return
         self.dead = True
         self.held = []
-        self._close()
+        bury(self.tasks, self.context.copy())
         for let_go in self.leftovers:
             let_go()
         for answer in list(self._calls):
             if not answer.done():
                 answer.set_exception(Died())
         self.loop.world.buried(self)
-
-    def _close(self) -> None:
-        outer = asyncio._get_running_loop()
-        asyncio._set_running_loop(None)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that had not begun
-            for task in sorted((task for task in self.tasks if not task.done()), key=hash):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                with suppress(BaseException):
-                    self.context.copy().run(cast("Any", task.get_coro()).close)
-        asyncio._set_running_loop(outer)
-        for task in self.tasks:
-            asyncio._unregister_task(task)
 
     # ── the gate of its store ──
 
@@ -131,7 +114,7 @@ class Process:
 
     def _burn(self) -> None:
         self.left = 0
-        self.loop.burnt.append(self)
+        self.loop.call_soon(self.die, context=self.loop.outside.copy())
 
 
 #: Whose callbacks run; `None` outside of all processes.
@@ -149,13 +132,6 @@ def _pass_on(answer: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:
         answer.set_result(task.result())
 
 
-class _SharedTask(_Task):
-    """Its place in a set does not depend on its loop either, so that a run is the same in any process."""
-
-    def __hash__(self) -> int:
-        return self._number & 0xFFF
-
-
 class SharedLoop(SimLoop):
     """The event loop of all processes and of what is outside."""
 
@@ -164,56 +140,27 @@ class SharedLoop(SimLoop):
     def __init__(self, chance: Random) -> None:
         super().__init__(chance)
         self.outside = copy_context()
-        self.running: Process | None = None
-        self.burnt: list[Process] = []
         self.steps = 0
-        self.set_task_factory(cast("Any", self._make))
 
-    def _make(self, _loop: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None) -> asyncio.Task[Any]:
-        task = _SharedTask(coro, loop=self, **({} if context is None else {"context": context}))
+    def _make_task(self, _loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> SimTask:
+        task = super()._make_task(_loop, work, **options)
+        context = options.get("context")
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
             process.tasks.add(task)
         return task
 
-    def start_work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run the user's own code in a task."""
-        return self._make(self, work)
-
     def ready(self, handles: list[asyncio.Handle]) -> None:
         """Let callbacks run that were held back."""
         self._ready.extend(handles)
 
-    def _run_once(self) -> None:
-        """Run callbacks, one after another, until told to stop."""
-        ready, chance = self._ready, self._chance.random
-        until = self._until
-        while not self._stopping:
-            if until is not None and until():
-                self.stop()
-                return
-            if self._scheduled:
-                self._wake_sleepers()
-            if not ready:
-                self._pass_time()
-                continue
-            if len(ready) > 1:
-                ready.rotate(-int(chance() * len(ready)))
-            handle = ready.popleft()
-            if handle._cancelled:
-                continue
-            process = handle._context.get(PROCESS)
-            if process is not None and not self._may_run(process, handle):
-                continue
-            self.running = process
-            self.steps += 1
-            handle._run()
-            self.running = None
-            while self.burnt:
-                self.burnt.pop().die()
-
-    def _may_run(self, process: Process, handle: asyncio.Handle) -> bool:
-        if process.dead:
+    def _may_run(self, handle: Any) -> bool:
+        """Whether a callback whose turn has come runs: nothing does of a process that is dead or stopped."""
+        self.steps += 1
+        process: Process | None = handle._context.get(PROCESS)
+        if process is None:
+            return True
+        if process.dead or process.left == 0:
             return False
         if process.stopped:
             process.held.append(handle)
@@ -221,8 +168,7 @@ class SharedLoop(SimLoop):
         process.left -= 1
         if process.left == 0:
             process.die()
-            return False
-        return True
+        return process.left != 0
 
 
 class Waters(World):

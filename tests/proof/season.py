@@ -7,14 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from random import Random
 from typing import Any, Literal, TypeVar
-from unittest.mock import patch
 
-from anyio._backends._asyncio import CancelScope
 from attrs import define, field
 
 from atone import Coordinator, CoordinatorClosed, OrderError, Saga, StoreError
 from atone.actors import Limits
-from atone.sagas import engine
 from atone.storage import Holder, Phase, Query, Record
 from atone.testing.evidence import Evidence, Promise, Violation
 from atone.testing.intents import Intents
@@ -35,11 +32,6 @@ T = TypeVar("T")
 _LIMITS = Limits(poll=1.0, scan=1.0, linger=2.0, window=1000)
 _GRACE = 2.0  #: seconds of overlap and of shutdown
 _PATIENCE = 600.0  #: virtual seconds in which all must settle when nothing is wrong any more
-
-
-def _holder(instance: str) -> Holder:
-    """A process, by the name that it gave itself."""
-    return Holder(instance, "machine", "boot", "namespace", 1, "start")
 
 
 class Punctual(SimRuntime):
@@ -74,8 +66,6 @@ class Season:
     services: list[Keeper | Forgetful] = field(factory=lambda: [Keeper(), Forgetful()])
 
     def __attrs_post_init__(self) -> None:
-        self._order.start()
-        self._names.start()
         chance = self.chance = Random(self.seed)
         weather = self.weather = Weather.draw(chance)
         self.programs = [Draw(chance, self.confusion).program(version) for version in (1, 2)[: 1 + weather.deploys]]
@@ -94,10 +84,6 @@ class Season:
             service.world, service.outcomes, service.peers = self.world, weather.outcomes, list(self.services)
 
     medium: MemoryMedium | FileMedium = field(init=False)
-    #: Reading /proc takes as long as an order.
-    _names: Any = field(factory=lambda: patch.object(engine, "this_process", _holder))
-    #: anyio cancels scopes in the order in which they lie in a set: it must not be that of their addresses.
-    _order: Any = field(factory=lambda: patch.object(CancelScope, "__hash__", lambda _scope: 0))
 
     @property
     def sagas(self) -> list[Saga[Any]]:
@@ -112,8 +98,6 @@ class Season:
         self.observer.close()
         self.loop.abandon()
         self.medium.close()
-        self._order.stop()
-        self._names.stop()
 
     # ── processes ──
 

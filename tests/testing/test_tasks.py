@@ -1,0 +1,70 @@
+"""What a seed decides is not decided again by addresses; and what a simulation leaves behind in memory: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from random import Random
+from weakref import ref
+
+import anyio
+from anyio._backends import _asyncio as anyio_asyncio
+
+from atone.testing.loop import SimLoop
+
+
+async def cancelled(log: list[int]) -> None:
+    """Tasks of two groups, one within the other, of which the outer one is cancelled."""
+
+    async def one(number: int) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            log.append(number)
+
+    async with anyio.create_task_group() as outer, anyio.create_task_group() as inner:
+        for number in range(12):
+            (inner if number % 3 else outer).start_soon(one, number)
+        await anyio.sleep(1)
+        outer.cancel_scope.cancel()
+
+
+def order() -> list[int]:
+    """In which order they heard of it."""
+    log: list[int] = []
+    loop = SimLoop(Random(7))
+    loop.call(cancelled(log))
+    loop.abandon()
+    return log
+
+
+def test_anyio_cancels_in_an_order_that_a_seed_reproduces() -> None:
+    """However the scopes of a group happen to lie in memory."""
+    first, kept = order(), []
+    for size in range(20):
+        kept.append([bytearray(100 + size) for _ in range(size)])
+        assert order() == first
+
+
+def test_anyio_still_has_the_members_that_are_replaced() -> None:
+    """What is private may change with any release of it: this is where it would be noticed."""
+    assert hasattr(anyio.CancelScope, "__init__")
+    assert hasattr(anyio_asyncio.CancelScope, "_child_scopes")
+    assert hasattr(anyio_asyncio, "_task_states")
+
+
+def test_nothing_is_kept_of_the_tasks_of_the_dead() -> None:
+    """Neither by asyncio nor by anyio, which forget a task when it ends."""
+
+    async def forever() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.sleep_forever)
+
+    loop = SimLoop(Random(0))
+    tasks = [ref(loop.create_task(forever())) for _ in range(3)]
+    loop.call(asyncio.sleep(1))
+    assert all(task() is not None for task in tasks)
+    loop.abandon()
+    del loop
+    gc.collect()
+    assert all(task() is None for task in tasks)
