@@ -24,7 +24,8 @@ _Item = tuple[Write[Any], Callable[[Any], None]]
 BATCH_WRITES = 1024
 BATCH_BYTES = 1024 * 1024
 
-#: And no more than this where something urgent is among it: whoever waits for that waits for all of its commit.
+#: And no more than this where something urgent is among it, or was in the one before and may have set off more that
+#: is: whoever waits for that waits for whole commits.
 BRISK_WRITES = 256
 
 #: Callbacks are called in slices: a large commit does not hold the event loop, and what actors let go of makes room for
@@ -124,7 +125,7 @@ class Writer:
 
     def _take(self) -> deque[_Item]:
         batch: deque[_Item] = deque()
-        room, most = BATCH_BYTES, BRISK_WRITES if self._urgent else BATCH_WRITES
+        room, most = BATCH_BYTES, BRISK_WRITES if self._urgent or self._pressing else BATCH_WRITES
         self._pressing = 0
         for queue in (self._urgent, self._ordinary):
             while queue and len(batch) < most:

@@ -110,14 +110,14 @@ async def test_batch_has_a_limit_of_writes() -> None:
 
 
 async def test_a_commit_with_something_urgent_is_a_small_one() -> None:
-    """Whoever waits for it waits for all of it."""
+    """And so is the next: whoever waits for an answer waits for both."""
     shelf, answers = Shelf(), list[Any]()
     writer = Writer(shelf.commit)
     for _ in range(BATCH_WRITES):
         writer.submit(data(), answers.append)
     writer.submit(data("cancel", lane=Lane.CONTROL), answers.append)
     await writer.close(StoreClosed("x"))
-    assert [len(batch) for batch in shelf.batches] == [BRISK_WRITES, BATCH_WRITES + 1 - BRISK_WRITES]
+    assert [len(batch) for batch in shelf.batches] == [BRISK_WRITES, BRISK_WRITES, BATCH_WRITES + 1 - 2 * BRISK_WRITES]
 
 
 async def test_a_write_that_is_hurried_goes_with_the_urgent_ones() -> None:
