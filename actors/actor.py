@@ -99,7 +99,9 @@ class Turn(Generic[S]):
     @property
     def replies(self) -> bool:
         """Whether it decides about a request, for whose answer somebody waits."""
-        return any(isinstance(one, Message) and one.lane is Lane.CONTROL for one in self.taken)
+        return bool(self.decision.answers) and any(
+            isinstance(one, Message) and one.lane is Lane.CONTROL for one in self.taken
+        )
 
 
 @define(eq=False)
