@@ -39,7 +39,7 @@ def prepare(seed: int, _size: int, folder: Path) -> Case:
             match index % 10:
                 case 0:
                     return crowd(place, chance)
-                case 1:
+                case 1 | 6:
                     return leave(place, chance)
                 case 2 | 3 | 4:
                     return at_any_instant(place, chance)

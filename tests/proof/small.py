@@ -130,6 +130,7 @@ waiting = Saga("waiting", input=Order, steps=[reserve, _approval("approval"), ch
 twofold = Saga(
     "twofold", input=Order, steps=[reserve, receive(Approve, name="one"), receive(Approve, name="two"), ship]
 )
+open_ended = Saga("open-ended", input=Order, steps=[reserve, receive(Approve, name="approval"), ship])
 
 SERVICES = (Stock, Payments, Carrier)
 
@@ -140,4 +141,5 @@ EFFECTS = {
     "asking": {"reserve", "charge", "ship"},
     "waiting": {"reserve", "charge", "ship"},
     "twofold": {"reserve", "ship"},
+    "open-ended": {"reserve", "ship"},
 }

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
 from atone import CancelAnswer, Saga, SendAnswer, Status
+from atone.storage import Message, Store
 from atone.testing import Simulation
 
-from .small import SERVICES, SOON, Approve, Carrier, Order, asking, grouped, straight, twofold, waiting
+from .small import (
+    SERVICES,
+    SOON,
+    Approve,
+    Carrier,
+    Order,
+    Payments,
+    asking,
+    grouped,
+    open_ended,
+    straight,
+    twofold,
+    waiting,
+)
 
 #: What people do, at moments that are drawn.
 Play = Callable[[Simulation, Random], Awaitable[None]]
@@ -92,6 +107,37 @@ async def approved_elsewhere(sim: Simulation, chance: Random) -> None:
     await sim.settle()
 
 
+class SlowStore:
+    """Takes its time to read the messages of one order."""
+
+    def __init__(self, inner: Store) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def messages(self, key: int) -> tuple[Message, ...]:
+        """What there was when it was asked."""
+        found = await self._inner.messages(key)
+        await asyncio.sleep(0.1)
+        return found
+
+
+@_scenario(open_ended, _DONE)
+async def approved_too_early(sim: Simulation, chance: Random) -> None:
+    """Somebody says yes before the order waits for it, to another process, and the host is slow to read it."""
+    real = sim.medium.store
+    sim.medium.store = lambda: cast("Store", SlowStore(real()))  # type: ignore[method-assign]
+    await sim.advance(4 - chance.uniform(0, 0.02))  # a host looks for such messages every four seconds
+    await sim.start(open_ended, Order())
+    sim.observer().ask(lambda other: other.order("1").send(Approve(), id="yes"))
+    await sim.advance(7)
+    status = sim.status("1")
+    for _ in range(12):
+        await sim.advance(7)  # in which most deaths fall: the next host would find the message
+    assert status is _DONE, f"L1 an end: it was approved long ago, and is {status}"
+
+
 @_scenario(twofold, _DONE)
 async def approved_twice(sim: Simulation, chance: Random) -> None:
     """Two people must say yes, and the first one says it again."""
@@ -102,6 +148,23 @@ async def approved_twice(sim: Simulation, chance: Random) -> None:
     status = sim.status("1")
     assert status is Status.WAITING, f"S11 once: one word was taken for two, and the order is {status}"
     await sim.send("1", Approve(), id="second")
+    await sim.settle()
+
+
+@_scenario(twofold, _DONE)
+async def approved_twice_and_killed(sim: Simulation, chance: Random) -> None:
+    """The same, and the process dies when one of its commits is on disk."""
+    sim.crash_at(f"commit {chance.randint(2, 6)}:after")
+    await approved_twice(sim, chance)
+
+
+@_scenario(straight, _UNDONE)
+async def killed_between_tries(sim: Simulation, chance: Random) -> None:
+    """Nobody answers, and the process dies while it waits for the next try."""
+    sim[Payments].charge.plan(*_MANY.split())
+    await sim.start(straight, Order())
+    await sim.advance(chance.uniform(0.2, 0.8))
+    sim.crash()
     await sim.settle()
 
 

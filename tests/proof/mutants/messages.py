@@ -19,7 +19,7 @@ from atone.sagas.access import Access
 from atone.sagas.behaviour import OrderBehaviour, OrderState
 from atone.sagas.draft import Draft
 from atone.sagas.events import Control, Verb
-from atone.storage import Advance, Done, Lane, Phase, Snapshot
+from atone.storage import Advance, Done, Lane, Phase, Snapshot, StoreError
 from atone.storage.disk import Disk
 
 from .mutant import mutant
@@ -64,6 +64,22 @@ def messages_twice() -> Planted:
         return await real(self, order_id, f"{message_id}-{self.runtime.new_id()}", lane, *rest)
 
     return patch.object(Access, "_accept", accept)
+
+
+@mutant("scenarios")
+def parted_unread() -> Planted:
+    """A message that is read while its actor is let go from memory is lost until the next host."""
+
+    async def read(self: Supervisor[Any], actor: Actor[Any]) -> None:
+        try:
+            messages = await self.store.messages(actor.key)
+        except StoreError as error:
+            self.unknown(error)
+            return
+        if not actor.stopped:
+            actor.deliver(messages)
+
+    return patch.object(Supervisor, "_read_messages", read)
 
 
 @mutant("scenarios")

@@ -32,3 +32,9 @@ def no_keys() -> Planted:
 def no_tombstones() -> Planted:
     """A participant carries out a charge that comes after its refund."""
     return _participants(tombstones=False)
+
+
+@mutant("swarm")
+def no_tombstones_in_a_swarm() -> Planted:
+    """The same, and random sagas in random weather must show it as well."""
+    return _participants(tombstones=False)
