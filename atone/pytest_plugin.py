@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -55,7 +55,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if settings is None:
         return (yield)
     option = item.config.getoption
-    settings.test = item.nodeid
+    settings.test = str(item.config.cwd_relative_nodeid(cast("Any", item.nodeid)))  # its type differs by version
     settings.seed, settings.crash = option("--saga-seed"), option("--saga-crash")
     settings.crashes, settings.budget = option("--saga-crashes"), option("--saga-budget")
     settings.progress = _Progress(item.config)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, Self, overload
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, Self, cast, overload
 
 from attrs import define, frozen
 
@@ -17,7 +17,12 @@ class Participant(Protocol):
     ledger: Ledger
     plans: dict[str, list[Fate]]
 
-    def request(self, call: Call, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    @property
+    def name(self) -> str:
+        """The name of the service in stories."""
+        ...
+
+    def request(self, call: Call, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
         """One request on its way there and back."""
         ...
 
@@ -116,6 +121,12 @@ class Call:
         """The fates of the next calls, one after another: `plan("lost", "ok")`."""
         self.service.plans.setdefault(self.name, []).extend(map(Fate, fates))
 
-    def __call__(self, *args: Any, key: str, **kwargs: Any) -> Awaitable[Any]:
+    def __call__(self, *args: Any, key: str = "", **kwargs: Any) -> Awaitable[Any]:
         """Send the request under an idempotency key; raises `PermanentError` where it is refused."""
-        return self.service.request(self, key, args, kwargs)
+        name = f"{self.service.name}.{self.name}"
+        if not key or not isinstance(key, str):
+            made = "ctx.action_key" if self.undo else "ctx.key"
+            raise TypeError(f"{name} was called without a key: write {self.name}(key={made}, ...)")
+        request = self.service.request(self, key, args, kwargs)
+        cast("Any", request).__qualname__ = name  # for the warning where nobody awaits it
+        return request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shlex
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ class Campaign:
     crashes: int
     every: bool  #: whether callbacks count in which only the engine kept house
     budget: float | None
+    only: str | None  #: the history that alone is run, as a failure names it
     coverage: Coverage = field(factory=Coverage)
     _end: float = field(init=False)
     _began: float = field(factory=time.perf_counter)
@@ -80,19 +82,23 @@ class Campaign:
         store: Literal["memory", "sqlite"] = "memory",
         every: bool = False,
         budget: float | None = None,
+        only: str | None = None,
     ) -> Campaign:
         """As a test wants it, but for what the run of all tests says otherwise."""
-        crashes = min(settings.crashes if settings.crashes is not None else crashes, DEEPEST)
+        crashes = settings.crashes if settings.crashes is not None else crashes
+        if crashes not in range(DEEPEST + 1):
+            raise ValueError(f"a process dies at most {DEEPEST} times in one history: crashes={crashes} is too many")
         seed = settings.seed if settings.seed is not None else seed
         budget = settings.budget if settings.budget is not None else budget
-        return cls(name, scenario, sagas, services, seed, store, crashes, every, budget)
+        only = settings.crash if settings.crash is not None else only
+        return cls(name, scenario, sagas, services, seed, store, crashes, every, budget, only)
 
     def run(self) -> Coverage:
         """Every history, or the one that was asked for."""
         coverage = self.coverage
         try:
-            if settings.crash is not None:
-                self.play(History.parse(settings.crash))
+            if self.only is not None:
+                self.play(History.parse(self.only))
             else:
                 self._explore()
         except _OutOfBudget:
@@ -151,9 +157,9 @@ class Campaign:
             return Seen(list(sim.world.fuse.seen), list(calls))
 
     def _again(self, history: History) -> str:
-        test = settings.test
-        command = f"pytest {test!r}" if test else "crash_everywhere with"
-        return f"{command} --saga-seed={self.seed} --saga-crash='{history}'"
+        if settings.test:
+            return f"pytest {shlex.quote(settings.test)} --saga-seed={self.seed} --saga-crash='{history}'"
+        return f"crash_everywhere({self.name}, ..., seed={self.seed}, only='{history}')"
 
 
 @frozen

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, cast, overload
+
+from attrs import define
 
 from ..sagas import Saga
 from .campaign import Campaign, Coverage, Provide
@@ -29,6 +32,7 @@ def crash_everywhere(
     store: Literal["memory", "sqlite"] = ...,
     every: bool = ...,
     budget: float | None = ...,
+    only: str | None = ...,
     allow: Sequence[Flaw] = ...,
 ) -> Coverage: ...
 @overload
@@ -40,6 +44,7 @@ def crash_everywhere(
     store: Literal["memory", "sqlite"] = ...,
     every: bool = ...,
     budget: float | None = ...,
+    only: str | None = ...,
 ) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]: ...
 def crash_everywhere(*args: Any, **options: Any) -> Any:
     """Kill the process at every crash point of a saga, let it recover, and judge what came of it.
@@ -51,15 +56,22 @@ def crash_everywhere(*args: Any, **options: Any) -> Any:
     and without an answer; each of them killed before every callback since which the steps, the disk, a participant
     or the wire have moved (`every=True`: before every callback at all); and with `crashes=2` each of those killed
     once more in its recovery. `messages` are sent to the order. `budget` is in seconds. Raises `SagaFailure`, whose
-    text is the story of the first history that broke a promise.
+    text is the story of the first history that broke a promise; `only="charge=late@17"` runs that history alone.
     """
     sagas: list[Saga[Any]] = [one for one in args if isinstance(one, Saga)]
     rest = [one for one in args if not isinstance(one, Saga)]
     if "input" in options:
-        rest.append(options.pop("input"))
-    if not rest:
-        return functools.partial(_decorate, sagas, options)
-    return _crash(sagas[0], *rest, **options)
+        rest.insert(0, options.pop("input"))
+    decorates = not rest
+    unknown = set(options) - _OPTIONS - (set() if decorates else _OPTIONS_OF_CALLS)
+    if not sagas or unknown:
+        what = f"has no option {', '.join(map(repr, sorted(unknown)))}" if unknown else "needs a saga"
+        raise TypeError(f"crash_everywhere() {what}: crash_everywhere(saga, input, services, ...)")
+    return _Decorator(sagas, options) if decorates else _crash(sagas[0], *rest, **options)
+
+
+_OPTIONS = {"services", "crashes", "seed", "store", "every", "budget", "only"}
+_OPTIONS_OF_CALLS = {"messages", "allow"}
 
 
 def _crash(
@@ -84,22 +96,39 @@ def _crash(
     return Campaign.of(saga.name, scenario, [saga], services, **options).run()
 
 
-def _decorate(
-    sagas: Sequence[Saga[Any]], options: Mapping[str, Any], test: Callable[..., Awaitable[None]]
-) -> Callable[..., None]:
-    @functools.wraps(test)
-    def every_history(**fixtures: Any) -> None:
-        def scenario(sim: Simulation) -> Awaitable[None]:
-            return test(sim=sim, **fixtures)
+@define(eq=False)
+class _Decorator:
+    """Waits for the test that it is put above."""
 
-        Campaign.of(test.__name__, scenario, sagas, options.get("services", ()), **_without(options, "services")).run()
+    sagas: Sequence[Saga[Any]]
+    options: Mapping[str, Any]
+    used: bool = False
 
-    signature = inspect.signature(test)
-    wanted = [one for name, one in signature.parameters.items() if name != "sim"]
-    cast("Any", every_history).__signature__ = signature.replace(parameters=wanted, return_annotation=None)
-    del cast("Any", every_history).__wrapped__  # pytest would look behind it, and find the async function
-    return every_history
+    def __call__(self, test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+        """The test, run once for each history."""
+        self.used = True
+        signature = inspect.signature(test)
+        if not inspect.iscoroutinefunction(test) or "sim" not in signature.parameters:
+            name = getattr(test, "__name__", test)
+            raise TypeError(f"@crash_everywhere goes above an `async def` test that takes `sim`: async def {name}(sim)")
 
+        @functools.wraps(test)
+        def every_history(**fixtures: Any) -> None:
+            def scenario(sim: Simulation) -> Awaitable[None]:
+                return test(sim=sim, **fixtures)
 
-def _without(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name not in names}
+            options = {name: value for name, value in self.options.items() if name != "services"}
+            Campaign.of(test.__name__, scenario, self.sagas, self.options.get("services", ()), **options).run()
+
+        wanted = [one for name, one in signature.parameters.items() if name != "sim"]
+        cast("Any", every_history).__signature__ = signature.replace(parameters=wanted, return_annotation=None)
+        del cast("Any", every_history).__wrapped__  # pytest would look behind it, and find the async function
+        return every_history
+
+    def __del__(self) -> None:
+        if not self.used:
+            warnings.warn(
+                "crash_everywhere(saga) tried nothing: give it an input as well, or put it above a test",
+                RuntimeWarning,
+                stacklevel=2,
+            )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ..sagas import Saga
 from ..storage import StoreUnavailable
 from .happenings import FaultPlan, Mail
+from .rehearsal import check_messages
 from .simulation import Simulation
 
 
@@ -36,6 +37,7 @@ def simulate(
         sim.plan(*messages)
         await sim.settle()
 
+    check_messages(saga, [one.message for one in messages if one.message is not None])
     sim = Simulation(saga, provide=copy.deepcopy(services), store=store)
     faults.prepare(sim)
     said = f", messages={list(messages)!r}" if messages else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from random import Random
+from typing import NoReturn
 
 from attrs import frozen
 
@@ -22,6 +23,10 @@ class Fate(StrEnum):
     APPLIED_ANSWER_LOST = "applied_answer_lost"  #: it took effect, and the caller sees an error
     LATE = "late"  #: the caller hears nothing; it takes effect long after the caller has given up
     HANG = "hang"  #: the caller hears nothing, and it never takes effect
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise ValueError(f"{value!r} is no fate of a call; there are: {', '.join(cls)}")
 
 
 @frozen

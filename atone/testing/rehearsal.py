@@ -19,7 +19,7 @@ from .evidence import Violation
 from .loop import SimLoop
 from .services import FakeService
 from .site import named
-from .spy import Flaw, spying
+from .spy import Flaw, awaiting, spying
 from .world import World
 
 _SENTENCES = {
@@ -28,6 +28,7 @@ _SENTENCES = {
     Flaw.KEY_VARIES: "A step hands out keys made from `ctx.key` alone, the same at each attempt.",
     Flaw.NEEDS_ACTION: "A compensation succeeds, with `None` for the result, when its action never happened.",
     Flaw.RAISES: "A step raises `PermanentError` where it certainly had no effect, and nothing where all is well.",
+    Flaw.UNAWAITED: "What a step asks of a service happens when it is awaited: write `await` in front of it.",
     Flaw.BLOCKING: "An `async def` step never blocks the event loop: use `asyncio.sleep`, or make it a `def` step.",
     Flaw.CLOCK: "What a step does depends on its input: take the time from there, or `allow=[Flaw.CLOCK]`.",
     Flaw.CHANCE: "What a step does depends on its input: draw before the order starts, or `allow=[Flaw.CHANCE]`.",
@@ -48,11 +49,26 @@ def rehearse(
     """Try every step alone: twice under one key, undone with and without its result, undone without having happened.
 
     Judged by the ledgers of `FakeService`s. A step that refuses this input, and all that need its result, are left
-    out. `messages` stand for those that the saga awaits; `allow` names flaws that are no news.
+    out. `messages` stand for those that the saga awaits; `allow` names flaws that are no news. Raises `TypeError`
+    for a message that the saga does not await.
     """
+    check_messages(saga, messages)
     rehearsal = _Rehearsal(saga, input, services, messages, seed)
     rehearsal.run()
     return [one for one in dict.fromkeys(rehearsal.found) if one.check not in allow]
+
+
+def check_messages(saga: Saga[Any], messages: Sequence[object]) -> None:
+    """Raise `TypeError` for what the saga does not await: it would wait for ever, and no test would fail."""
+    given: object = messages
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise TypeError(f"messages are given as a list: [{messages!r}]")
+    awaited = tuple(kind for slot in saga.slots if isinstance(slot, Receive) for kind in slot.types)
+    for one in messages:
+        if not isinstance(one, awaited):
+            what = f"the class {one.__name__}, but its messages" if isinstance(one, type) else f"{type(one).__name__}"
+            names = ", ".join(kind.__name__ for kind in awaited) or "no message at all"
+            raise TypeError(f"saga {saga.name!r} does not await {what}; it awaits: {names}")
 
 
 @define(eq=False)
@@ -221,7 +237,11 @@ class _Stage:
             key=own, action_key=action, saga=saga.name, order_id="rehearsal", step=name, attempt=attempt, epoch=1
         )
         arguments = binding.arguments(context, self.rehearsal.input, self.values, self._services)
-        with spying(lambda flaw, what: self.rehearsal.note(flaw, f"step {name!r} {what}"), is_async=call.is_async):
+
+        def note(flaw: Flaw, what: str) -> None:
+            self.rehearsal.note(flaw, f"step {name!r} {what}")
+
+        with spying(note, is_async=call.is_async), awaiting(note):
             if call.is_async:
                 return self._loop.call(call.function(**arguments))
             return self._loop.call(_plainly(lambda: call.function(**arguments)))

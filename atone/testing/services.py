@@ -9,7 +9,7 @@ Steps call `await payments.charge(key=ctx.key, cents=100)` and `await payments.r
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..sagas import PermanentError
 from .actions import Action, Call, Declaration
@@ -32,10 +32,14 @@ class FakeService:
         self.ledger = Ledger()
         self.world: World | None = None
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """The methods that `undo=` and `find=` name, which type checkers cannot see."""
+    def __getattr__(self, name: str) -> Any:
+        """The methods that `undo=` and `find=` name, which type checkers cannot see; there are no others."""
+        msg = f"{type(self).__name__!r} has no {name!r}"
+        if name in {"keys", "tombstones", "outcomes", "plans", "ledger", "world"}:
+            msg += ": its __init__ has to call super().__init__()"
+        elif not name.startswith("_"):
+            msg += f"; it declares: {', '.join(self.calls()) or 'nothing'}"
+        raise AttributeError(msg, name=name, obj=self)
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Self, TypeVar, cast
 
@@ -15,6 +16,8 @@ from .witness import Witness
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
 T = TypeVar("T")
+
+_POINT = re.compile(r"(commit \d+:(before|after)|(?P<call>\w+):(before|after)_effect)(#\d+)?")
 
 
 class Simulation(Witness):
@@ -119,6 +122,11 @@ class Simulation(Witness):
 
         `crash_points()` lists the names. `"charge:after_effect#2"` is the second time it gets there.
         """
+        known = _POINT.fullmatch(point)
+        calls = [name for fake in self.fakes for name in fake.calls()]
+        if known is None or known["call"] not in {None, *calls}:
+            points = [f"{name}:before_effect" for name in calls[:1]] + ["commit 3:after"]
+            raise ValueError(f"no process comes to {point!r}: points are named like {', '.join(map(repr, points))}")
         self.world.armed.add(point)
 
     def crash_in(self, callbacks: int) -> None:

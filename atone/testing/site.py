@@ -24,12 +24,15 @@ S = TypeVar("S", bound=FakeService)
 
 #: Few wake-ups: other processes' commits have to be noticed before their clients give up, and no sooner.
 LIMITS = Limits(poll=1.0, scan=1.0)
+STORES = ("memory", "sqlite")
 #: Made once: making one takes longer than most simulations.
 CONVERTER = make_converter()
 
 
 class Site:
     """The parts of a simulation, and how they hang together."""
+
+    _closed = True
 
     def __init__(
         self,
@@ -42,6 +45,8 @@ class Site:
         overlap_grace: float = 30.0,
         converter: Converter | None = None,
     ) -> None:
+        if store not in STORES:
+            raise ValueError(f"there is no store {store!r} in a simulation: it is one of {', '.join(STORES)}")
         self._converter = converter or CONVERTER
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
@@ -59,11 +64,16 @@ class Site:
         )  # fmt: skip
         for type_, service in named(provide):
             self._add(type_, service)
+        self._closed = False
 
     def __getitem__(self, type_: type[S]) -> S:
         """The service that was provided for a type."""
-        service = self.services[type_]
-        assert isinstance(service, type_)
+        service = self.services.get(type_)
+        if not isinstance(service, type_):
+            there_are = ", ".join(one.__name__ for one in self.services) or "none"
+            raise LookupError(  # noqa: TRY004  # it is not there
+                f"no {type_.__name__} is provided; there are: {there_are}"
+            )
         return service
 
     @property
@@ -101,11 +111,17 @@ class Site:
         return (self.medium.content(), world.version, world.fuse.moved, len(world.wire), len(self._promises))
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything. A simulation that nobody closes does so when it is collected as garbage."""
+        if self._closed:
+            return
+        self._closed = True
         self._processes.die("")
         if self._observer is not None:
             self._observer.close()
         self.medium.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +137,8 @@ class Site:
         return Evidence(observer.records(), self.sagas, self.fakes, self._promises, found, lease)
 
     def _add(self, type_: Any, service: object) -> None:
+        if type_ in self.services:
+            raise ValueError(f"two services are provided for {type_.__name__}: give one of them")
         made = service() if isinstance(service, type) else service
         if isinstance(made, FakeService):
             made.world = self.world
@@ -159,4 +177,7 @@ def named(provide: Sequence[object] | Mapping[Any, object]) -> list[tuple[Any, o
     """Services with the type that they are provided for."""
     if isinstance(provide, Mapping):
         return list(provide.items())
+    if not isinstance(provide, Sequence):
+        name = provide.__name__ if isinstance(provide, type) else type(provide).__name__
+        raise TypeError(f"services are given as a list, or as a mapping from their types: [{name}]")
     return [(one if isinstance(one, type) else type(one), one) for one in provide]

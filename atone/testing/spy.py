@@ -6,9 +6,11 @@ import _thread
 import datetime as dt
 import os
 import random
+import re
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -24,6 +26,7 @@ class Flaw(StrEnum):
     KEY_VARIES = "key varies"
     NEEDS_ACTION = "compensation needs its action"
     RAISES = "raises"
+    UNAWAITED = "not awaited"
     BLOCKING = "blocks the event loop"
     CLOCK = "real clock"
     CHANCE = "real chance"
@@ -92,3 +95,17 @@ def spying(note: Callable[[Flaw, str], None], *, is_async: bool) -> Generator[No
         yield
     finally:
         sys.setprofile(None)
+
+
+@contextmanager
+def awaiting(note: Callable[[Flaw, str], None]) -> Generator[None]:
+    """Notice coroutines that the step made and did not await; other warnings are passed on."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for one in caught:
+        found = re.match(r"coroutine '(.*)' was never awaited", str(one.message))
+        if found is not None:
+            note(Flaw.UNAWAITED, f"does not await {found[1]}()")
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno, source=one.source)

@@ -35,8 +35,10 @@ class Witness(Site):
         return self.observer().ask(lambda coordinator: gather(coordinator.order(order).history()))
 
     def effects(self, order: str) -> set[str]:
-        """The actions of fake services whose effects stand for an order."""
+        """The actions of fake services whose effects stand for an order; raises `LookupError` for one unknown."""
         evidence = self.evidence()
+        if order not in evidence.trails:
+            raise LookupError(f"no order {order!r} was started; there are: {', '.join(evidence.trails) or 'none'}")
         return {
             action
             for service in evidence.services
@@ -49,7 +51,12 @@ class Witness(Site):
         return judge(self.evidence())
 
     def check(self) -> None:
-        """Raise `SagaFailure`, with the story, where a promise was broken."""
+        """Raise `SagaFailure`, with the story, where a promise was broken.
+
+        Raises `RuntimeError` where no order was started: nothing would have been checked.
+        """
+        if not self.world.fuse.armed:
+            raise RuntimeError("no order was started: `await sim.start(saga, input)`, in an `async def` test")
         found = self.violations()
         if found:
             raise SagaFailure(self.story(found), found)

@@ -94,7 +94,7 @@ def test_a_failed_assertion_of_a_test_tells_its_history() -> None:
     with pytest.raises(SagaFailure, match="it died") as caught:
         scenario()
     assert "✖ killed before" in str(caught.value)
-    assert "--saga-crash='@1'" in str(caught.value)
+    assert "again: crash_everywhere(scenario, ..., seed=0, only='@1')" in str(caught.value)
 
 
 def test_a_test_that_waits_for_the_real_world_is_told() -> None:

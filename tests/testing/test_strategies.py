@@ -59,6 +59,7 @@ async def repay(pay: str | None, payments: Payments, ctx: StepContext) -> None:
 
 
 forgetful = Saga("forgetful", input=Order, steps=[pay, ship])
+asked = Saga("asked", input=Order, steps=[receive(Approve), pay, ship])
 
 
 def written(value: object) -> Any:
@@ -122,13 +123,13 @@ def test_a_failure_says_how_to_do_it_again() -> None:
     """In one call, which fails in the same way."""
     faults, said = FaultPlan(Mishap("charge", "applied_answer_lost"), seed=3), [Mail(Approve(), id="a")]
     with pytest.raises(SagaFailure, match="S2 net zero") as caught:
-        simulate(forgetful, Order(), [Payments, Carrier], faults=faults, messages=said)
+        simulate(asked, Order(), [Payments, Carrier], faults=faults, messages=said)
     again = str(caught.value).partition("again: ")[2].strip()
-    assert again == f"simulate(forgetful, {Order()!r}, ..., faults={faults!r}, messages={said!r})"
+    assert again == f"simulate(asked, {Order()!r}, ..., faults={faults!r}, messages={said!r})"
     with pytest.raises(SagaFailure, match="S2 net zero"):
         eval(  # noqa: S307  # the line that was printed
             again.replace("...", "services"),
-            {**vars(atone.testing), "forgetful": forgetful, "Order": Order, "Approve": Approve,
+            {**vars(atone.testing), "asked": asked, "Order": Order, "Approve": Approve,
              "services": [Payments, Carrier]},
         )  # fmt: skip
 

@@ -60,8 +60,8 @@ def messages_twice() -> Planted:
     """A message that is sent again with the same id counts again."""
     real = Access._accept
 
-    async def accept(self: Access, order_id: str, message_id: str | None, lane: Lane, *rest: Any) -> Any:
-        return await real(self, order_id, f"{message_id}-{self.runtime.new_id()}", lane, *rest)
+    async def accept(self: Access, order_id: str, message_id: str | None, lane: Lane, *rest: Any, **named: Any) -> Any:
+        return await real(self, order_id, f"{message_id}-{self.runtime.new_id()}", lane, *rest, **named)
 
     return patch.object(Access, "_accept", accept)
 
