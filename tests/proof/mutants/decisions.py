@@ -187,11 +187,12 @@ def cut_off_is_failed() -> Planted:
 @mutant("scenarios")
 def timeout_is_done() -> Planted:
     """A step that did not answer in time counts as done."""
-    real = ladder.ended
+    real = OrderBehaviour.decide
 
-    def ended(draft: Draft, event: Ended) -> None:
-        if isinstance(event.how, Unknown) and event.how.lingers is not None and event.work is Work.ACTION:
+    def decide(self: OrderBehaviour, state: OrderState, event: Any, moment: Any) -> Any:
+        unanswered = isinstance(event, Ended) and isinstance(event.how, Unknown) and event.how.lingers is not None
+        if unanswered and event.work is Work.ACTION:
             event = evolve(event, how=Returned(b'"done"', "done"))
-        real(draft, event)
+        return real(self, state, event, moment)
 
-    return patch.dict(plan._RECORD, {Ended: ended})
+    return patch.object(OrderBehaviour, "decide", decide)
