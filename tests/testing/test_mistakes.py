@@ -1,6 +1,5 @@
 """What a user gets wrong with the kit itself: each mistake is named, with what to do instead."""
 
-import gc
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
