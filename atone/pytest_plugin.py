@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if settings is None:
         return (yield)
     option = item.config.getoption
-    settings.test = str(item.config.cwd_relative_nodeid(cast("Any", item.nodeid)))  # its type differs by version
+    settings.test = _here(item)
     settings.seed, settings.crash = option("--saga-seed"), option("--saga-crash")
     settings.crashes, settings.budget = option("--saga-crashes"), option("--saga-budget")
     settings.progress = _Progress(item.config)
@@ -85,6 +86,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("crash tests of sagas")
         for line in settings.lines:
             terminalreporter.line(line)
+
+
+def _here(item: pytest.Item) -> str:
+    """The name of a test as one types it in the folder in which pytest was called."""
+    file, colons, name = item.nodeid.partition("::")
+    return os.path.relpath(item.config.rootpath / file, item.config.invocation_params.dir) + colons + name
 
 
 def _settings() -> Settings | None:

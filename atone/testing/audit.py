@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ..sagas import Saga
-from ..storage import HistoryRow, Query, Record, SqliteStore, Store
+from ..storage import HistoryRow, Lease, NotAStore, Query, Record, SqliteStore, Store
 from .evidence import Evidence, Violation
 from .oracle import SOUND, judge
 
+#: An order as it is on disk, and its history.
+Order = tuple[Record, list[HistoryRow]]
 #: Orders, and lines of history, that are read at a time.
 PAGE = 500
 
 
-async def pages(store: Store) -> AsyncIterator[list[tuple[Record, list[HistoryRow]]]]:
+async def pages(store: Store) -> AsyncIterator[list[Order]]:
     """Every order in an open store, with its messages and its whole history."""
     after = 0
     while listed := await store.list(Query(after_key=after), PAGE):
@@ -41,7 +44,8 @@ async def verify(store: Store | str | os.PathLike[str], *, sagas: Sequence[Saga[
     before it happened, that every order which has not ended has a way out, and that none ended as COMPENSATED with
     something forgotten. Without `sagas`, checks that need to know which step stands where are left out.
 
-    Writes nothing, and may look at a file that is in use: other processes go on. Raises `FileNotFoundError`.
+    Writes nothing, and may look at a file that is in use: other processes go on. Raises `FileNotFoundError`,
+    `NotAStore` for a file that is empty or something else, and `StoreCorrupt` where too little of it can be read.
     """
     if not isinstance(store, (str, os.PathLike)):
         return await _verify(store, sagas)
@@ -56,16 +60,26 @@ async def verify(store: Store | str | os.PathLike[str], *, sagas: Sequence[Saga[
 
 async def _verify(store: Store, sagas: Sequence[Saga[Any]]) -> list[Violation]:
     lease = await store.lease()
-    return [
-        violation async for page in pages(store) for violation in judge(Evidence(page, sagas, lease=lease))
-    ]  # fmt: skip
+    return [violation async for page in pages(store) for violation in _judged(page, sagas, lease)]
+
+
+def _judged(page: list[Order], sagas: Sequence[Saga[Any]], lease: Lease | None) -> list[Violation]:
+    """What is wrong with these orders; where damage makes nonsense of some, each is judged alone."""
+    try:
+        return judge(Evidence(page, sagas, lease=lease))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        if len(page) > 1:
+            return [violation for order in page for violation in _judged([order], sagas, lease)]
+        return [Violation(SOUND.name, SOUND.sentence, page[0][0].id, f"its history makes no sense: {error}")]
 
 
 def _existing(name: str | os.PathLike[str]) -> Path:
     """The path of a file; opening a store that is not there would make one."""
     path = Path(name)
     if not path.is_file():
-        raise FileNotFoundError(path)
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
+    if path.stat().st_size == 0:
+        raise NotAStore(str(path), "an empty file")  # SQLite would take it for an empty database, and fill it
     return path
 
 

@@ -95,6 +95,7 @@ class Campaign:
 
     def run(self) -> Coverage:
         """Every history, or the one that was asked for."""
+        __tracebackhide__ = True
         coverage = self.coverage
         try:
             if self.only is not None:
@@ -108,6 +109,7 @@ class Campaign:
         return coverage
 
     def _explore(self) -> None:
+        __tracebackhide__ = True
         quiet = self.play(History(), watch=True)
         tried = [Disturbance(), *quiet.disturbances()]
         self.coverage.disturbances = len(tried) - 1
@@ -121,6 +123,7 @@ class Campaign:
                 self._kill(evolve(history, crashes=(point,)), f"{number} of {len(points)}")
 
     def _kill(self, history: History, number: str) -> None:
+        __tracebackhide__ = True
         settings.progress(f"{self.name} {history.disturbance} crash {number}")
         deeper = self.crashes > 1 and (self.every or history.disturbance.fate != Fate.LATE)
         seen = self.play(history, watch=deeper)
@@ -141,6 +144,7 @@ class Campaign:
 
     def play(self, history: History, *, watch: bool = False) -> Seen:
         """Run one history and judge it; raises `SagaFailure`. `watch` notes what each callback may have moved."""
+        __tracebackhide__ = True
         if time.perf_counter() > self._end:
             raise _OutOfBudget
         services = copy.deepcopy(self.services)

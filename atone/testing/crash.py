@@ -83,6 +83,7 @@ def _crash(
     allow: Sequence[Flaw] = (),
     **options: Any,
 ) -> Coverage:
+    __tracebackhide__ = True
     flaws = rehearse(saga, input, services, messages=messages, allow=allow, seed=options.get("seed", 0))
     if flaws:
         raise SagaFailure(Story(violations=tuple(flaws)), flaws)
@@ -114,6 +115,8 @@ class _Decorator:
 
         @functools.wraps(test)
         def every_history(**fixtures: Any) -> None:
+            __tracebackhide__ = True
+
             def scenario(sim: Simulation) -> Awaitable[None]:
                 return test(sim=sim, **fixtures)
 

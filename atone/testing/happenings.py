@@ -171,7 +171,7 @@ class FaultPlan:
     seed: int
 
     def __init__(self, *faults: Fault, seed: int = 0) -> None:
-        self.__attrs_init__(faults, seed)
+        cast("Any", self).__attrs_init__(faults, seed)
 
     def __repr__(self) -> str:
         said = [repr(one) for one in self.faults] + ([f"seed={self.seed}"] if self.seed else [])

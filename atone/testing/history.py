@@ -38,6 +38,7 @@ def simulate(
         await sim.settle()
 
     check_messages(saga, [one.message for one in messages if one.message is not None])
+    __tracebackhide__ = True
     sim = Simulation(saga, provide=copy.deepcopy(services), store=store)
     faults.prepare(sim)
     said = f", messages={list(messages)!r}" if messages else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 
@@ -17,6 +18,7 @@ class IndoorLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.problems: list[str] = []  #: exceptions that nobody caught, and attempts to leave the simulation
+        self.log: Callable[[str], object] = lambda _text: None  #: told what was logged with an exception
         self.set_exception_handler(_remember)
 
     async def getaddrinfo(self, host: Any, port: Any, **_options: Any) -> Any:  # noqa: ARG002
@@ -57,9 +59,14 @@ def _remember(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     loop.problems.append(f"{context.get('message', 'an exception that nobody caught')}{shown}")
 
 
-def _outdoors(_record: logging.LogRecord) -> bool:
+def _outdoors(record: logging.LogRecord) -> bool:
     """What is logged of the troubles of a simulation is in its story, and no news of this service."""
-    return not isinstance(asyncio._get_running_loop(), IndoorLoop)  # noqa: SLF001  # the public one raises
+    loop = asyncio._get_running_loop()  # noqa: SLF001  # the public one raises
+    if not isinstance(loop, IndoorLoop):
+        return True
+    if record.exc_info is not None and record.exc_info[1] is not None:
+        loop.log(f"{record.getMessage()}: {record.exc_info[1]!r}")
+    return False
 
 
 for _name in ("atone", "atone.storage.sqlite", "atone.storage.checkpoint"):

@@ -132,6 +132,7 @@ class Processes:
         number = self.lives
         world.fuse.burnt = False
         loop = SimLoop(self._chance("schedule", number), world.now, world.fuse)
+        loop.log = lambda text: world.tell("process", text)
         self._life = life = Life(number, world, loop, self.intents)
         world.begin(number, loop)
         world.tell("process", "starts" if number == 1 else f"starts again (life {number})")

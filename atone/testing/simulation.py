@@ -196,6 +196,7 @@ class Simulation(Witness):
         Raises `SagaFailure`, with the story and the command that does it `again`, where a promise was broken or an
         assertion failed; any other error has the story as a note.
         """
+        __tracebackhide__ = True
         try:
             drive(scenario(self))
             self.check()
@@ -210,6 +211,7 @@ class Simulation(Witness):
 
 def drive(work: Awaitable[T]) -> T:
     """Run a coroutine that waits for nothing but its simulation, which never really waits."""
+    __tracebackhide__ = True
     steps = work.__await__()
     try:
         next(steps)

@@ -32,8 +32,6 @@ CONVERTER = make_converter()
 class Site:
     """The parts of a simulation, and how they hang together."""
 
-    _closed = True
-
     def __init__(
         self,
         *sagas: Saga[Any],
@@ -64,7 +62,6 @@ class Site:
         )  # fmt: skip
         for type_, service in named(provide):
             self._add(type_, service)
-        self._closed = False
 
     def __getitem__(self, type_: type[S]) -> S:
         """The service that was provided for a type."""
@@ -111,17 +108,11 @@ class Site:
         return (self.medium.content(), world.version, world.fuse.moved, len(world.wire), len(self._promises))
 
     def close(self) -> None:
-        """Let go of everything. A simulation that nobody closes does so when it is collected as garbage."""
-        if self._closed:
-            return
-        self._closed = True
+        """Let go of everything; so does leaving a `with` block."""
         self._processes.die("")
         if self._observer is not None:
             self._observer.close()
         self.medium.close()
-
-    def __del__(self) -> None:
-        self.close()
 
     def __enter__(self) -> Self:
         return self

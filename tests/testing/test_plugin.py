@@ -50,6 +50,8 @@ def test_file(durable):
     assert not durable.path.exists()
 """
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+
 RIGHT = "await payments.refund(key=ctx.action_key)"
 WRONG = "pass"
 
@@ -58,9 +60,8 @@ def pytest_in(folder: Path, *options: str, plugin: bool = True) -> subprocess.Co
     """Run pytest there, as a user does."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *options]
     command += ["-p", "atone.pytest_plugin"] if plugin else ["-p", "no:atone.pytest_plugin"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False
     )
 
 

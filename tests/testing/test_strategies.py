@@ -1,5 +1,6 @@
 """What is said to a saga and what goes wrong around it, drawn by Hypothesis as values that can be kept."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import atone.testing
 from atone import Retry, Saga, Status, StepContext, receive, step
+from atone.sagas.behaviour import OrderBehaviour
 from atone.testing import (
     ClockJump,
     CommitsFail,
@@ -326,3 +328,18 @@ def test_simulated_troubles_are_not_logged(caplog: pytest.LogCaptureFixture) -> 
     """They are in the story, and would be taken for troubles of this process."""
     simulate(shop, Order(), SERVICES, faults=FaultPlan(NoRoom(60.0), CommitsFail(2))).close()
     assert caplog.records == []
+
+
+def test_a_crash_of_the_engine_itself_is_in_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is healed by a restart, and a log that is not shown would be all that tells of it."""
+    real, calls = OrderBehaviour.decide, itertools.count(1)
+
+    def decide(self: OrderBehaviour, *given: Any) -> Any:
+        if next(calls) == 2:
+            raise ZeroDivisionError("once")
+        return real(self, *given)
+
+    monkeypatch.setattr(OrderBehaviour, "decide", decide)
+    with simulate(shop, Order(), SERVICES) as sim:
+        assert any("ZeroDivisionError('once')" in one.text for one in sim.world.moments)
+        assert sim.status("1") is Status.COMPLETED

@@ -1,6 +1,7 @@
 """Auditing a real file."""
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from atone import Coordinator, MemoryStore, PermanentError, SqliteStore, Status
-from atone.storage import Disk
+from atone.storage import Disk, NotAStore, StoreCorrupt
 from atone.testing import verify
 from tests.testing.shop import SERVICES, Order, Payments, shop
 
@@ -98,3 +99,39 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         asyncio.run(verify(tmp_path / "none.db"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 300])
+def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    """An empty one as well: SQLite would fill it."""
+    path = tmp_path / "orders.db"
+    path.write_bytes(content)
+    with pytest.raises(NotAStore, match=r"orders\.db"):
+        asyncio.run(verify(path))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update history set begun = 'nonsense' where revision = 1 and key = 2",
+        "update history set target = 'NONSENSE' where revision = 1 and key = 2",
+        "update actors set status = 'NONSENSE' where key = 2",
+    ],
+)
+async def test_nonsense_in_one_order_hides_no_other(path: Path, statement: str) -> None:
+    """It is found, and so is what is wrong elsewhere."""
+    tamper(path, statement)
+    tamper(path, "delete from history where key = 1 and revision = 2")
+    found = await verify(path, sagas=[shop])
+    assert {one.order for one in found} == {"0", "1"}
+    assert "S8 one commit" in {one.check for one in found if one.order == "0"}
+
+
+def test_a_file_that_is_cut_short_is_said_to_be_damaged(tmp_path: Path) -> None:
+    """By the error of whatever opens it."""
+    path = tmp_path / "orders.db"
+    asyncio.run(trade(path))
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(StoreCorrupt, match="is damaged"):
+        asyncio.run(verify(path))
