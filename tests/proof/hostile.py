@@ -12,7 +12,7 @@ import random
 import shutil
 import sqlite3
 import traceback
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import closing
 from pathlib import Path
 from zlib import crc32
@@ -124,12 +124,16 @@ async def _host(folder: Path, sound: list[str], *, calls: bool) -> list[str]:
     """Approve all orders, and ask about each; what went wrong."""
     path = folder / "db" / "orders.db"
     async with days.coordinator(path, Book(folder / "book")) as opened:
-        wrong = [text for order in placed() for text in await _tried(_approve(opened, order.id))]
-        wrong += [text for found in await asyncio.gather(*(_sound(opened, id) for id in sound)) for text in found]
+        wrong = await _all(_tried(_approve(opened, order.id)) for order in placed())
+        wrong += await _all(_sound(opened, id) for id in sound)
         wrong += await _tried(_list(opened))
-        for order in placed():
-            wrong += await _tried(_ask(opened, order.id))
+        wrong += await _all(_tried(_ask(opened, order.id)) for order in placed())
         return wrong + (await callers.Caller(opened, path).torment() if calls else [])
+
+
+async def _all(calls: Iterable[Awaitable[list[str]]]) -> list[str]:
+    """What went wrong in any of these, made at the same time."""
+    return [text for found in await asyncio.gather(*calls) for text in found]
 
 
 async def _sound(opened: Coordinator, id: str) -> list[str]:

@@ -8,6 +8,7 @@ in any order, and a file grown without its data.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -27,6 +28,9 @@ from . import book, days, iolog, lives, oracle
 from .counts import Case, Counts
 from .disk import Arrived, Disk, Files
 from .iolog import Operation
+
+#: What is wrong in an open file, after what the lines of a book promise.
+Judge = Callable[[sqlite3.Connection, list[str]], list[str]]
 
 WORKERS = 2
 PER_CASE = 0.8  # since not every moment has as many contents as are asked for
@@ -53,7 +57,9 @@ def prepare(seed: int, size: int, folder: Path) -> Case:
     operations = record(folder)
     moments = [place for place, operation in enumerate(operations) if operation.kind in "owstu"]
     recording = Recording(operations, seed)
+    verdicts = Verdicts()
     scratch = folder / "scratch"
+    (scratch / "db").mkdir(parents=True)
 
     def case(index: int) -> Counts:
         place = index * len(moments) // size
@@ -61,7 +67,7 @@ def prepare(seed: int, size: int, folder: Path) -> Case:
         if arrived is None:
             return Counts()
         lay_out(recording.disk.image(arrived), scratch)
-        return Counts(images=1, violations=examine(scratch, recording.lines, _look_at(index)))
+        return Counts(images=1, violations=examine(scratch, recording.lines, _look_at(index), verdicts.kept))
 
     return case
 
@@ -96,14 +102,32 @@ class Recording:
 
 
 def lay_out(files: Files, folder: Path) -> None:
-    """Write an image, and nothing else."""
-    (folder / "db").mkdir(parents=True, exist_ok=True)
-    for place in (folder, folder / "db"):
-        for file in place.iterdir():
-            if file.is_file():
-                file.unlink()
+    """Write an image, and nothing else of a store."""
+    place = f"{folder}/db"  # no `Path`: so many images are laid out that making it would be felt
+    for name in os.listdir(place):  # noqa: PTH208
+        if name not in files:
+            os.unlink(f"{place}/{name}")  # noqa: PTH108
     for name, content in files.items():
-        (folder / "db" / name).write_bytes(content)
+        with open(f"{place}/{name}", "wb", buffering=0) as file:  # noqa: PTH123
+            file.write(content)
+
+
+@define
+class Verdicts:
+    """Judges what SQLite has made of an image, once where many images come to the same."""
+
+    _lines: int = 0  #: in the book, when these were judged
+    _known: dict[bytes, list[str]] = field(factory=dict)  #: by all pages of the database
+
+    def kept(self, db: sqlite3.Connection, lines: list[str]) -> list[str]:
+        """As the oracle says it, which sees nothing but these pages and the book."""
+        if len(lines) != self._lines:
+            self._lines = len(lines)
+            self._known.clear()
+        content = db.serialize()
+        if content not in self._known:
+            self._known[content] = oracle.kept(db, lines)
+        return self._known[content]
 
 
 class Look(Enum):
@@ -118,7 +142,7 @@ def _look_at(index: int) -> Look:
     return Look.LIFE if index % _EVERY_LIFE == 0 else Look.STORE if index % _EVERY_STORE == 0 else Look.FILE
 
 
-def examine(folder: Path, lines: list[str], look: Look) -> list[str]:
+def examine(folder: Path, lines: list[str], look: Look, kept: Judge = oracle.kept) -> list[str]:
     """Open what is left, and see whether every promise in the book is kept."""
     path = folder / "db" / "orders.db"
     if not path.exists():
@@ -130,7 +154,7 @@ def examine(folder: Path, lines: list[str], look: Look) -> list[str]:
             return revive(folder)
         wrong = asyncio.run(_read(path, schema)) if look is Look.STORE else []
         with closing(connection.writing(str(path), schema)) as db:
-            return wrong + oracle.kept(db, lines)
+            return wrong + kept(db, lines)
     except (sqlite3.Error, StoreError) as error:
         return [f"{oracle.SOUND}: the file cannot be opened, {error}"]
 
