@@ -14,6 +14,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from attrs import frozen
@@ -29,6 +30,7 @@ from .screen import Screen
 
 #: A round of a soak does one part in so many of what a build does.
 _PARTS = 4
+_AT_ONCE = 2  #: layers
 #: What a shell expects of a program that was interrupted.
 _INTERRUPTED = 130
 
@@ -45,27 +47,32 @@ class Proof:
 
     def build(self, share: float) -> None:
         """Every layer in its size, or a share of it."""
-        for layer in self.layers:
-            self.torment(layer, self.size or max(int(share * LAYERS[layer].size), 1), self.report.seed)
+        self._round(share, self.report.seed)
 
     def soak(self) -> None:
         """Round after round with another seed, until the time is over."""
         for number in itertools.count():
-            for layer in self.layers:
-                size = self.size or max(LAYERS[layer].size // _PARTS, 1)
-                self.torment(layer, size, self.report.seed + number)
+            self._round(1 / _PARTS, self.report.seed + number)
             if self.is_over:
                 return
             print(f"  round {number + 1}: {self.report.sum}", flush=True)
 
-    def torment(self, layer: str, size: int, seed: int) -> None:
-        """One run of one layer, as far as there is time."""
+    def _round(self, share: float, seed: int) -> None:
+        """Every layer once, two at a time: what one leaves of the processors while it waits, the other can use."""
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            sizes = [(layer, self.size or max(int(share * LAYERS[layer].size), 1)) for layer in self.layers]
+            for done in as_completed([threads.submit(self._torment, *size, seed) for size in sizes]):
+                if found := done.result():
+                    self.report.add(*found)
+
+    def _torment(self, layer: str, size: int, seed: int) -> tuple[str, Counts, float] | None:
+        """One run of one layer, as far as there is time, with what it did in how many seconds."""
         if self.is_over:
-            return
+            return None
         screen = Screen(size)
         counts = run(layer, size, seed, screen.report, until=lambda _: self.is_over)
         screen.end(layer, counts)
-        self.report.add(layer, counts, screen.seconds)
+        return layer, counts, screen.seconds
 
     def mutants(self) -> None:
         """Every mutant, until it is caught once."""

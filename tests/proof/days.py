@@ -31,7 +31,7 @@ NEXT_SCHEMA = (
 _PAGES = 60
 #: the line in the book behind which the next release owns the file
 MONDAY_IS_OVER = "monday is over"
-_LIMITS = Limits(scan=0.04, poll=0.005)
+_LIMITS = Limits(scan=0.04)
 #: Made once, and inherited by every fork: making one takes as long as a day of the shop.
 _CONVERTER = make_converter()
 

@@ -18,7 +18,7 @@ from .counts import Case, Counts
 from .io_faults import Rehearsal
 from .shop import Manner
 
-WORKERS = 4
+WORKERS = 6
 PER_CASE = 1.5
 
 _LONGEST = 0.2  #: seconds that the workload takes when nobody interrupts it

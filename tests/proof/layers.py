@@ -18,17 +18,18 @@ class Kind:
     simulated: bool = False  #: no file and no process is real: it runs anywhere
 
 
+#: In the order in which they begin, two at a time: those that mostly wait beside those that only compute.
 LAYERS = {
-    "scenarios": Kind(4_000, "histories", simulated=True),
-    "exhaustive": Kind(50_000, "histories", simulated=True),
-    "swarm": Kind(300_000, "histories", simulated=True),
-    "machines": Kind(1_000, "examples", simulated=True),
-    "power_loss": Kind(50_000, "images"),
-    "io_faults": Kind(2_000, "io_faults"),
-    "full_disk": Kind(10, "io_faults"),
     "kills": Kind(700, "kills"),
+    "exhaustive": Kind(50_000, "histories", simulated=True),
     "takeovers": Kind(100, "takeovers"),
+    "swarm": Kind(300_000, "histories", simulated=True),
+    "io_faults": Kind(2_000, "io_faults"),
+    "power_loss": Kind(50_000, "images"),
     "hostile": Kind(20_000, "hostile_rows"),
+    "machines": Kind(1_000, "examples", simulated=True),
+    "full_disk": Kind(10, "io_faults"),
+    "scenarios": Kind(4_000, "histories", simulated=True),
 }
 
 

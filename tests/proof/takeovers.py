@@ -27,7 +27,7 @@ from .counts import Case, Counts
 from .lives import Life
 from .shop import Manner, Order
 
-WORKERS = 4
+WORKERS = 8  # they wait for the lease to run out
 PER_CASE = 1
 
 _TTL = 0.5  #: seconds
