@@ -31,7 +31,7 @@ from atone.sagas.receive import Receive
 from atone.sagas.saga import Saga
 from atone.sagas.standing import expected, phase, wake_at
 from atone.storage import Phase
-from tests.sagas.oracle import World, follow, opening, shape
+from tests.sagas.oracle import World, follow, opening
 from tests.sagas.shapes import DONE, DOUBT, ERROR
 
 #: Seconds that an attempt which timed out may linger.
@@ -79,13 +79,14 @@ def explore(saga: Saga[Any]) -> Graph:
     graph.worlds[_key(first)] = first
     while todo:
         world = todo.popleft()
+        source = _key(world)
         for event, now in happenings(world):
             leaves = (False, True) if isinstance(event, (Begin, Ended, Control)) else (False,)
             for verdict, draining in product(_verdicts(world), leaves):
                 after, _ = follow(_dying(world, event), event, now, verdict=verdict, draining=draining)
                 after = from_now_on(after, now)
                 key = _key(after)
-                graph.steps.append((_key(world), key, not draining and verdict is True and _is_kind(world, event)))
+                graph.steps.append((source, key, not draining and verdict is True and _is_kind(world, event)))
                 if key not in graph.worlds:
                     graph.worlds[key] = after
                     todo.append(after)
@@ -185,12 +186,10 @@ def from_now_on(world: World, now: float) -> World:
     overlaps = tuple(
         one and (evolve(one, until=one.until - now) if one.until > now else None) for one in world.overlaps
     )
-    return evolve(
-        world,
-        progress=evolve(progress, slots=slots, deadline=told(progress.deadline), deaths=deaths),
-        overlaps=overlaps,
-    )
+    progress = progress.copy()
+    progress.slots, progress.deadline, progress.deaths = slots, told(progress.deadline), deaths
+    return World(world.saga, progress, world.ledger, overlaps)
 
 
 def _key(world: World) -> Key:
-    return (shape(world.progress), world.ledger, world.overlaps)
+    return (world.shape, world.ledger, world.overlaps)
