@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import selectors
 import signal
@@ -43,7 +44,7 @@ def run(
     `report` hears of progress; with a `mutant`, there should be violations. It ends early when it is enough: `until`.
     """
     total = Counts()
-    processes = workers or (1 if index is not None else cast("Layer", import_module(f".{layer}", __package__)).WORKERS)
+    processes = workers or (1 if index is not None else _workers(layer, size))
     shares = [(number, processes) if index is None else (index, sys.maxsize) for number in range(processes)]
     tail = [] if mutant is None else [mutant]
     with _started([[layer, *map(str, (size, seed, *share)), *tail] for share in shares]) as started:
@@ -57,6 +58,12 @@ def run(
             if worker.wait() != 0:
                 total.violations.append(f"the proof itself: a worker of {layer} ended with {worker.returncode}")
     return total
+
+
+def _workers(layer: str, size: int) -> int:
+    """As many as the layer says, and no more than there are cases."""
+    module = cast("Layer", import_module(f".{layer}", __package__))
+    return min(module.WORKERS, math.ceil(size / module.PER_CASE))
 
 
 @contextmanager
