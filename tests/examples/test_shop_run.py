@@ -1,10 +1,12 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from examples.shop.make_sample import make_sample
 
@@ -26,20 +28,37 @@ def findings(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     return finished.returncode, facts
 
 
-@pytest.fixture
-def csv(tmp_path: Path) -> Path:
-    """A short file of invoices."""
-    path = tmp_path / "invoices.csv"
-    path.write_text(make_sample(rows=60, seed=3), encoding="utf-8")
-    return path
+@frozen
+class First:
+    """A run whose coordinator was killed once, for every test that looks at it or goes on from it."""
+
+    csv: Path
+    books: Path
+    status: int
+    facts: dict[str, Any]
+
+    def again(self, tmp_path: Path, csv: Path) -> tuple[int, dict[str, Any]]:
+        """Run the command once more, on a copy of the same books."""
+        books = shutil.copytree(self.books, tmp_path / "books")
+        return findings(tmp_path, "--csv", str(csv), "--dir", str(books), "--seed", "7")
 
 
-def test_every_order_comes_to_its_end_although_the_coordinator_is_killed(tmp_path: Path, csv: Path) -> None:
-    """One kill on the way, and the books agree with what the coordinator says and what it promised."""
-    status, facts = findings(tmp_path, "--csv", str(csv), "--kill", "1", "--seed", "7")
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> First:
+    """A short file of invoices, and one kill on the way."""
+    folder = tmp_path_factory.mktemp("first")
+    csv, books = folder / "invoices.csv", folder / "books"
+    csv.write_text(make_sample(rows=60, seed=3), encoding="utf-8")
+    status, facts = findings(folder, "--csv", str(csv), "--dir", str(books), "--kill", "1", "--seed", "7")
+    return First(csv, books, status, facts)
+
+
+def test_every_order_comes_to_its_end_although_the_coordinator_is_killed(first: First) -> None:
+    """The books agree with what the coordinator says and what it promised."""
+    facts = first.facts
 
     assert facts["discrepancies"] == []
-    assert status == 0
+    assert first.status == 0
     assert facts["kills"] == 1
     assert len(facts["resume_seconds"]) == 1
     assert facts["rows"] == 60
@@ -48,25 +67,21 @@ def test_every_order_comes_to_its_end_although_the_coordinator_is_killed(tmp_pat
     assert facts["statuses"]["COMPLETED"] > 0
 
 
-def test_a_second_run_in_the_same_place_changes_nothing(tmp_path: Path, csv: Path) -> None:
+def test_a_second_run_in_the_same_place_changes_nothing(first: First, tmp_path: Path) -> None:
     """All orders are known and all cancels answered, so they get their first answers."""
-    books = ("--csv", str(csv), "--dir", str(tmp_path / "books"))
-    _, first = findings(tmp_path, *books)
-    status, second = findings(tmp_path, *books)
+    status, second = first.again(tmp_path, first.csv)
 
     assert second["discrepancies"] == []
     assert status == 0
-    assert second["statuses"] == first["statuses"]
-    assert second["cancels"] == first["cancels"]
+    assert second["statuses"] == first.facts["statuses"]
+    assert second["cancels"] == first.facts["cancels"]
 
 
-def test_books_that_do_not_agree_are_an_error(tmp_path: Path, csv: Path) -> None:
+def test_books_that_do_not_agree_are_an_error(first: First, tmp_path: Path) -> None:
     """Another file in the place of the first has other orders under the same numbers: that is no success."""
-    books = ("--dir", str(tmp_path / "books"))
-    findings(tmp_path, "--csv", str(csv), *books)
     other = tmp_path / "other.csv"
     other.write_text(make_sample(rows=60, seed=4), encoding="utf-8")
-    status, facts = findings(tmp_path, "--csv", str(other), *books)
+    status, facts = first.again(tmp_path, other)
 
     assert status == 1
     assert facts["discrepancies"] != []
