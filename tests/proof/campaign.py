@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import selectors
+import select
 import signal
 import subprocess
 import sys
@@ -25,7 +25,7 @@ _LOOK = 0.2  #: seconds between two looks at whether it is enough
 _LEAVE = 10.0  #: seconds that a worker gets to end its case and clean up behind itself
 
 Report = Callable[[str, Counts], object]
-Worker: TypeAlias = "subprocess.Popen[str]"
+Worker: TypeAlias = "subprocess.Popen[bytes]"
 
 
 def run(
@@ -45,18 +45,17 @@ def run(
     """
     total = Counts()
     processes = workers or (1 if index is not None else _workers(layer, size))
-    shares = [(number, processes) if index is None else (index, sys.maxsize) for number in range(processes)]
+    share = (0, processes) if index is None else (index, sys.maxsize)
     tail = [] if mutant is None else [mutant]
-    with _started([[layer, *map(str, (size, seed, *share)), *tail] for share in shares]) as started:
+    with _started([layer, *map(str, (size, seed, *share, processes)), *tail]) as started:
         for line in _lines(started):
             if line:
                 total += Counts(**json.loads(line))
                 report(layer, total)
             if until(total):
                 return total
-        for worker in started:
-            if worker.wait() != 0:
-                total.violations.append(f"the proof itself: a worker of {layer} ended with {worker.returncode}")
+        if started.wait() != 0:
+            total.violations.append(f"the proof itself: a worker of {layer} ended with {started.returncode}")
     return total
 
 
@@ -67,14 +66,13 @@ def _workers(layer: str, size: int) -> int:
 
 
 @contextmanager
-def _started(all_arguments: Sequence[Sequence[str]]) -> Generator[list[Worker]]:
+def _started(arguments: Sequence[str]) -> Generator[Worker]:
     """Workers at work; when it is enough, none of them and nothing that they began is left behind."""
-    workers = [_start(arguments) for arguments in all_arguments]
+    worker = _start(arguments)
     try:
-        yield workers
+        yield worker
     finally:
-        for worker in workers:
-            _end(worker)
+        _end(worker)
 
 
 def _start(arguments: Sequence[str]) -> Worker:
@@ -82,9 +80,7 @@ def _start(arguments: Sequence[str]) -> Worker:
     if not LAYERS[arguments[0]].simulated:
         environment["LD_PRELOAD"] = str(iolog.build())
     command = [sys.executable, "-m", "tests.proof.worker", *arguments]
-    return subprocess.Popen(
-        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)
 
 
 def _end(worker: Worker) -> None:
@@ -102,16 +98,15 @@ def _end(worker: Worker) -> None:
         worker.stdout.close()
 
 
-def _lines(workers: Sequence[Worker]) -> Generator[str]:
-    """What any of them prints, and an empty line now and then."""
-    with selectors.DefaultSelector() as selector:
-        for worker in workers:
-            selector.register(worker.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
-        while selector.get_map():
-            for key, _ in selector.select(_LOOK):
-                line = key.fileobj.readline()  # type: ignore[union-attr]
-                if line:
-                    yield line
-                else:
-                    selector.unregister(key.fileobj)
-            yield ""
+def _lines(worker: Worker) -> Generator[bytes]:
+    """What it prints, and an empty line now and then."""
+    assert worker.stdout is not None
+    begun = b""
+    while True:
+        if select.select([worker.stdout], [], [], _LOOK)[0]:
+            more = os.read(worker.stdout.fileno(), 65536)
+            if not more:
+                return
+            *lines, begun = (begun + more).split(b"\n")
+            yield from lines
+        yield b""

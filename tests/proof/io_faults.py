@@ -26,7 +26,7 @@ from .iolog import CUT_SHORT, KILL_AFTER, KILL_BEFORE, KILL_MIDDLE
 from .power_loss import Look
 
 WORKERS = 4
-PER_CASE = 0.9  # some operations do not come again, since threads do not take turns twice alike
+PER_CASE = 0.93  # some operations do not come again, since threads do not take turns twice alike
 
 FATES = {
     "w": (errno.EIO, errno.ENOSPC, CUT_SHORT, KILL_BEFORE, KILL_MIDDLE, KILL_AFTER),

@@ -58,14 +58,14 @@ def prepare(seed: int, size: int, folder: Path) -> Case:
     moments = [place for place, operation in enumerate(operations) if operation.kind in "owstu"]
     recording = Recording(operations, seed)
     verdicts = Verdicts()
-    scratch = folder / "scratch"
-    (scratch / "db").mkdir(parents=True)
 
     def case(index: int) -> Counts:
         place = index * len(moments) // size
         arrived = recording.outage(moments[place], index - -(-place * size // len(moments)))
         if arrived is None:
             return Counts()
+        scratch = folder / f"scratch-{os.getpid()}"  # workers share all but this
+        (scratch / "db").mkdir(parents=True, exist_ok=True)
         lay_out(recording.disk.image(arrived), scratch)
         return Counts(images=1, violations=examine(scratch, recording.lines, _look_at(index), verdicts.kept))
 

@@ -76,9 +76,9 @@ def takeover(folder: Path, chance: random.Random) -> Counts:
     first.signal(signal.SIGSTOP)
     second = _begin(folder, yours)
     taken = _until(lambda: _epoch(path) > 1, _BLOCKED)
-    if chance.random() < 0.5:
+    if taken and chance.random() < 0.5:
         _until(lambda: _all_ended(folder, yours), _BLOCKED)
-    else:
+    elif taken:
         time.sleep(chance.uniform(0, _LONGEST))
     first.signal(signal.SIGCONT)
     wrong = (

@@ -1,19 +1,23 @@
-"""One of the processes that share the cases of a layer. Started by `campaign.py`, with the library preloaded.
+"""The processes that share the cases of a layer. Started by `campaign.py`, with the library preloaded.
 
-    python -m tests.proof.worker LAYER SIZE SEED FIRST STEP [MUTANT]
+    python -m tests.proof.worker LAYER SIZE SEED FIRST STEP WORKERS [MUTANT]
 
-It prints what it has done since it last printed, as one line of JSON, every half second and with each violation.
+It gets ready once, and forks WORKERS, of which each does every STEP-th case, from FIRST and the numbers behind it on.
+They print what they have done since they last printed, as one line of JSON, every half second and with each violation.
 """
 
 from __future__ import annotations
 
 import gc
 import math
+import os
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -26,11 +30,13 @@ from .mutants import MUTANTS
 
 _EVERY = 0.5  #: seconds
 _LEAVING: list[bool] = []  #: whether somebody has asked this process to end
+_WORKERS: list[int] = []  #: the processes that this one has forked
 _MOST = 5  #: violations of one case that are told
+_LONGEST = 500  #: characters of each: a pipe takes 4096 bytes at once
 
 
-def work(name: str, size: int, seed: int, first: int, step: int) -> None:
-    """Do every case from `first` on, `step` apart."""
+def work(name: str, size: int, seed: int, first: int, step: int, workers: int) -> bool:
+    """Do every case from `first` on, `step` apart, in each worker; whether all of them came to their end."""
     layer = cast("Layer", import_module(f".{name}", __package__))
     cases = math.ceil(size / layer.PER_CASE)
     with lives.workplace() as folder:
@@ -38,18 +44,48 @@ def work(name: str, size: int, seed: int, first: int, step: int) -> None:
             case = _prepared(layer, seed, cases, folder, real=not LAYERS[name].simulated)
         except Exception as error:
             violation = f"L1 an end: the workload does not come to its end by itself, {error!r:.300}"
-            print(Counts(cases=1, caught=1, violations=[violation]).to_json(), flush=True)
-            return
-        counts, said = Counts(), time.monotonic()
-        for index in range(first, cases, step):
-            if _LEAVING:
-                break
-            again = f"python -m tests.proof --layer {name} --size {size} --seed {seed} --index {index}"
-            counts += _tried(case, index, again)
-            if counts.violations or time.monotonic() - said > _EVERY:
-                print(counts.to_json(), flush=True)
-                counts, said = Counts(), time.monotonic()
-        print(counts.to_json(), flush=True)
+            _say(Counts(cases=1, caught=1, violations=[violation]))
+            return True
+        again = f"python -m tests.proof --layer {name} --size {size} --seed {seed} --index"
+        shares = [range(number, cases, step) for number in range(first, first + workers)]
+        _WORKERS.extend(_begin(partial(_share, case, share, again)) for share in shares)
+        # None is reaped before all have ended: a number that `_leave` signals is never somebody else's.
+        ends = [os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) for pid in _WORKERS]
+        return all(end is not None and end.si_status == 0 for end in ends)
+
+
+def _begin(work: Callable[[], None]) -> int:
+    """Begin a worker; its process."""
+    pid = os.fork()
+    if not pid:
+        _WORKERS.clear()
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            if code:
+                traceback.print_exc()
+            os._exit(code)
+    return pid
+
+
+def _share(case: Case, indices: Iterable[int], again: str) -> None:
+    """Do these cases, as far as there is time."""
+    counts, said = Counts(), time.monotonic()
+    for index in indices:
+        if _LEAVING:
+            break
+        counts += _tried(case, index, f"{again} {index}")
+        if counts.violations or time.monotonic() - said > _EVERY:
+            _say(counts)
+            counts, said = Counts(), time.monotonic()
+    _say(counts)
+
+
+def _say(counts: Counts) -> None:
+    """One line, by one write, so short that it never runs into that of another worker."""
+    os.write(sys.stdout.fileno(), f"{counts.to_json()}\n".encode())
 
 
 def _prepared(layer: Layer, seed: int, cases: int, folder: Path, *, real: bool) -> Case:
@@ -68,17 +104,19 @@ def _tried(case: Case, index: int, again: str) -> Counts:
         place = traceback.extract_tb(error.__traceback__)[-1]
         counts = Counts(violations=[f"not foreseen: {error!r:.300} at {place.filename}:{place.lineno}"])
     counts.cases, counts.caught = 1, int(bool(counts.violations))
-    counts.violations = [f"{text} | {again}" for text in counts.violations[:_MOST]]
+    counts.violations = [f"{text[:_LONGEST]} | {again}" for text in counts.violations[:_MOST]]
     return counts
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
+def _leave(number: int, _frame: FrameType | None) -> None:
     """End the case under way, and begin no other."""
     _LEAVING.append(True)
+    for pid in _WORKERS:
+        os.kill(pid, number)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _leave)
-    layer, numbers, mutant = sys.argv[1], map(int, sys.argv[2:6]), sys.argv[6:]
+    layer, numbers, mutant = sys.argv[1], map(int, sys.argv[2:7]), sys.argv[7:]
     with MUTANTS[mutant[0]].plant() if mutant else nullcontext():
-        work(layer, *numbers)
+        sys.exit(0 if work(layer, *numbers) else 1)
