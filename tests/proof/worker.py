@@ -51,6 +51,8 @@ def work(name: str, size: int, seed: int, first: int, step: int, workers: int) -
         _WORKERS.extend(_begin(partial(_share, case, share, again)) for share in shares)
         # None is reaped before all have ended: a number that `_leave` signals is never somebody else's.
         ends = [os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) for pid in _WORKERS]
+        while _WORKERS:
+            os.waitpid(_WORKERS.pop(), 0)
         return all(end is not None and end.si_status == 0 for end in ends)
 
 
