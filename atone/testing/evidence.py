@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from attrs import define, field, frozen
@@ -157,7 +157,9 @@ class Evidence:
         trails = {record.id: Trail(record, rows, sagas.get(record.definition)) for record, rows in self.orders}
         object.__setattr__(self, "trails", trails)
         known = [one for one in trails.values() if one.saga is not None]
-        owners = {key: owner for one in known for key, owner in keys_of(cast("Saga[Any]", one.saga), one.record.id)}
+        owners: dict[str, tuple[str, str, str]] = {}
+        for one in known:
+            owners.update(keys_of(cast("Saga[Any]", one.saga), one.record.id))
         object.__setattr__(self, "_owners", owners)
 
     def owner(self, key: str) -> tuple[str | None, str, str]:
@@ -167,8 +169,15 @@ class Evidence:
         return next((owner for known, owner in self._owners.items() if known in key), (None, "", ""))
 
 
-def keys_of(saga: Saga[Any], order: str) -> Iterator[tuple[str, tuple[str, str, str]]]:
+def keys_of(saga: Saga[Any], order: str) -> Mapping[str, tuple[str, str, str]]:
     """Every idempotency key of an order, with the order, step and work that it belongs to."""
-    for slot in saga.slots:
-        for work in ("action", "probe", "compensation"):
-            yield idempotency_key(saga.name, order, slot.name, work), (order, slot.name, work)
+    return _keys(saga.name, order, tuple(slot.name for slot in saga.slots))
+
+
+@lru_cache  # one history after another has the same orders
+def _keys(saga: str, order: str, steps: tuple[str, ...]) -> Mapping[str, tuple[str, str, str]]:
+    return {
+        idempotency_key(saga, order, step, work): (order, step, work)
+        for step in steps
+        for work in ("action", "probe", "compensation")
+    }

@@ -16,8 +16,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, TypeVar, cast
-from weakref import WeakSet
+from typing import Any, TypeVar
 
 from .fuse import Fuse
 from .indoors import IndoorLoop
@@ -35,11 +34,13 @@ PROCESS: ContextVar[int] = ContextVar("PROCESS", default=0)
 class SimLoop(IndoorLoop):
     """The event loop of one simulated process."""
 
+    _closed: bool
+    get_debug: Any = staticmethod(bool)  # False, without a frame of its own: asked for with every callback and future
+
     def __init__(self, chance: Random, now: float = 0.0, fuse: Fuse | None = None) -> None:
         super().__init__()
         self.now = now
         self.fuse = fuse or Fuse()
-        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self.idle: Callable[[], bool] = lambda: False  #: asked before time passes; True stops the loop
         self.leftovers: list[Callable[[], object]] = []  #: what the operating system does for a process that died
         self._chance = chance
@@ -49,7 +50,6 @@ class SimLoop(IndoorLoop):
         self._ready: deque[Any] = deque()  # handles of asyncio, whose private members are read
         self._scheduled: list[tuple[float, int, Any]] = []  #: a heap: when, which of them in order, and the handle
         self._timers = self._made = 0  #: how many there were, and how many tasks
-        self.set_task_factory(cast("Any", self._make_task))
 
     def time(self) -> float:
         """Seconds since the simulation began."""
@@ -87,7 +87,7 @@ class SimLoop(IndoorLoop):
 
     def abandon(self) -> None:
         """Be gone, with all that ran here."""
-        bury(self.tasks, copy_context())
+        bury(self, None, copy_context())
         for let_go in self.leftovers:
             let_go()
         self.set_exception_handler(lambda _loop, _context: None)
@@ -95,15 +95,16 @@ class SimLoop(IndoorLoop):
 
     def start_work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run the user's own code in a task."""
-        task = self._make_task(self, work)
+        task = self.create_task(work)
         task.works = True
         return task
 
-    def _make_task(self, _loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> SimTask:
+    def create_task(  # type: ignore[override]  # with the types of the coroutine
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
+    ) -> SimTask:
+        """As any loop does; a factory of tasks has no say here."""
         self._made += 1
-        task = SimTask(work, loop=self, number=self._made, **options)
-        self.tasks.add(task)
-        return task
+        return SimTask(coro, loop=self, number=self._made, name=name, context=context)
 
     # ── what asyncio calls ──
 
@@ -159,7 +160,8 @@ class SimLoop(IndoorLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """As any loop does, without the checks of asyncio's debug mode: this is most of what a simulation does."""
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:
+            self._check_closed()  # type: ignore[attr-defined]
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
@@ -168,7 +170,8 @@ class SimLoop(IndoorLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As any loop does; timers of the same moment are in the order in which they were set."""
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:
+            self._check_closed()  # type: ignore[attr-defined]
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         self._timers += 1
         heappush(self._scheduled, (when, self._timers, timer))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Collection, Coroutine, MutableMapping
+from collections.abc import Coroutine, MutableMapping
 from contextlib import suppress
 from contextvars import Context
 from functools import wraps
@@ -23,6 +23,7 @@ class SimTask(asyncio.Task[Any]):
     """A task of a simulated loop."""
 
     works: bool  #: whether the user's own code runs in it
+    owner: object = None  #: the process that it belongs to, where several share a loop
 
     def __init__(
         self, coro: Coroutine[Any, Any, Any], *, loop: asyncio.AbstractEventLoop, number: int, **options: Any
@@ -70,21 +71,21 @@ if hasattr(CancelScope, "_child_scopes"):
 _STATES: MutableMapping[asyncio.Task[Any], object] = getattr(anyio_asyncio, "_task_states", {})
 
 
-def bury(tasks: Collection[asyncio.Task[Any]], context: Context) -> None:
+def bury(loop: asyncio.AbstractEventLoop, owner: object, context: Context) -> None:
     """End the tasks of a dead process, one by one, rather than whenever they are collected as garbage.
 
     Their `finally` blocks run, as Python will have it, in a process that reaches nothing any more.
     """
     outer = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
+    tasks = [task for task in asyncio.all_tasks(loop) if isinstance(task, SimTask) and task.owner is owner]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of those that had not begun
-        for task in sorted((task for task in tasks if not task.done()), key=hash):
+        for task in sorted(tasks, key=hash):
             cast("Any", task)._log_destroy_pending = False
             with suppress(BaseException):
                 context.run(cast("Any", task.get_coro()).close)
+            asyncio._unregister_task(task)  # which keeps a task until it ends, as anyio does; these never do
+    for state in [task for task in _STATES if task.get_loop() is loop and getattr(task, "owner", None) is owner]:
+        del _STATES[state]
     asyncio._set_running_loop(outer)
-    for task in tasks:
-        # Both keep what they know about a task until it ends, and these never do.
-        asyncio._unregister_task(task)
-        _STATES.pop(task, None)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from contextvars import Context
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from .fuse import Fuse
 from .loop import SimLoop
@@ -17,9 +17,8 @@ from .runtime import EPOCH, Clock
 from .trouble import Trouble
 
 
-@frozen
-class Moment:
-    """One thing that happened, for the story."""
+class Moment(NamedTuple):
+    """One thing that happened, for the story. There are many, of which nearly all are never told."""
 
     at: float  #: seconds since the simulation began, by the wall clock
     lane: str

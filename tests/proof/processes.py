@@ -12,7 +12,6 @@ from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 from attrs import define, field
 
@@ -45,7 +44,6 @@ class Process:
     coordinator: Coordinator = field(init=False)
     context: Context = field(init=False)
     leftovers: list[Callable[[], object]] = field(factory=list)  #: what the operating system does when it is dead
-    tasks: WeakSet[asyncio.Task[Any]] = field(factory=WeakSet)
     held: list[asyncio.Handle] = field(factory=list)  #: callbacks that wait for it to go on
     _calls: dict[asyncio.Future[Any], None] = field(factory=dict)
     _commits: int = 0
@@ -75,7 +73,7 @@ class Process:
         """Be gone: nothing of it runs any more, nobody learns why."""
         self.dead = True
         self.held = []
-        bury(self.tasks, self.context.copy())
+        bury(self.loop, self, self.context.copy())
         for let_go in self.leftovers:
             let_go()
         for answer in list(self._calls):
@@ -142,12 +140,13 @@ class SharedLoop(SimLoop):
         self.outside = copy_context()
         self.steps = 0
 
-    def _make_task(self, _loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> SimTask:
-        task = super()._make_task(_loop, work, **options)
-        context = options.get("context")
-        process = PROCESS.get() if context is None else context.get(PROCESS)
-        if process is not None:
-            process.tasks.add(task)
+    def create_task(  # type: ignore[override]  # as that of any simulated loop
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
+    ) -> SimTask:
+        """Make a task of the process in whose context it is made."""
+        task = super().create_task(coro, name=name, context=context)
+        process: Process | None = PROCESS.get() if context is None else context.get(PROCESS)
+        task.owner = process
         return task
 
     def ready(self, handles: list[asyncio.Handle]) -> None:
