@@ -194,12 +194,13 @@ def _some(connection: sqlite3.Connection, query: Query, limit: int) -> list[int]
 def live(connection: sqlite3.Connection, limit: int) -> list[Count]:
     """How many live actors there are of each definition, status and phase, each counted up to `limit`."""
     counts: list[Count] = []
-    run: dict[str, Any] = {"definition": 0, "status": "", "phase": 0}
+    run: dict[str, Any] = {"definition": 0, "status": b"", "phase": 0}
     while found := rows(connection, "next_run", **run):
         run = dict(zip(run, found[0], strict=True))
         if run["phase"] != Phase.FINAL:
+            status = run["status"].decode("utf-8", "surrogateescape")
             counts += [
-                Count(Definition(*definition), run["status"], _PHASES.get(run["phase"], Phase.IDLE), number)
+                Count(Definition(*definition), status, _PHASES.get(run["phase"], Phase.IDLE), number)
                 for *definition, number in rows(connection, "length_of_run", limit=limit, **run)
             ]
     return counts

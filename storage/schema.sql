@@ -372,16 +372,17 @@ order by key limit :limit;
 
 -- name: next_run
 -- The next run of actors in the index that share definition, status and phase, found by searches, however long runs are.
--- A comparison of all three at once would read its way through the run before.
-select * from (select definition, status, phase from actors
-               where definition = :definition and status = :status and phase > :phase
+-- A comparison of all three at once would read its way through the run before. The status goes to and fro as bytes: a
+-- damaged one is no text that could be given back.
+select * from (select definition, cast(status as blob), phase from actors
+               where definition = :definition and status = cast(:status as text) and phase > :phase
                order by phase limit 1)
 union all
-select * from (select definition, status, phase from actors
-               where definition = :definition and status > :status
+select * from (select definition, cast(status as blob), phase from actors
+               where definition = :definition and status > cast(:status as text)
                order by status, phase limit 1)
 union all
-select * from (select definition, status, phase from actors
+select * from (select definition, cast(status as blob), phase from actors
                where definition > :definition
                order by definition, status, phase limit 1)
 limit 1;
@@ -390,7 +391,7 @@ limit 1;
 -- How long a run is, counted up to a limit.
 select kind, version, fingerprint, (
     select count(*)
-    from (select 1 from actors where definition = :definition and status = :status and phase = :phase limit :limit))
+    from (select 1 from actors where definition = :definition and status = cast(:status as text) and phase = :phase limit :limit))
 from definitions where id = :definition;
 
 -- name: count
