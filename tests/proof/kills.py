@@ -19,7 +19,7 @@ from .io_faults import Rehearsal
 from .shop import Manner
 
 WORKERS = 6
-PER_CASE = 1.5
+PER_CASE = 1.35
 
 _LONGEST = 0.2  #: seconds that the workload takes when nobody interrupts it
 _IN_A_ROW = 3  #: kills of one host, or of one file's processes, before they are let alone
