@@ -213,8 +213,8 @@ class Recovery(Generic[S]):
         keys = await self._store.unbegun(self._unbegun, most)
         self._wake(keys, Call.WORK)
         self._unbegun = max([self._unbegun, *keys])
-        if len(keys) < most and supervisor.behind == behind:
-            supervisor.behind = 0
+        left = len(keys) if len(keys) == most else behind  # nobody is left behind the last page
+        supervisor.behind = max(supervisor.behind - left, 0)
         return len(keys) == most
 
     def _wake(self, keys: list[int], call: Call) -> None:

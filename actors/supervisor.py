@@ -67,7 +67,7 @@ class Supervisor(Generic[S]):
     wanted: Admission = field(init=False)  #: keys to be loaded
     #: keys that are being read, each with the numbers of the messages that were noticed meanwhile
     loading: dict[int, set[int]] = field(factory=dict)
-    behind: int = 0  #: how many new actors were left on disk for want of room: later ones queue behind them
+    behind: int = 0  #: how many new actors were left on disk for want of room, and are not wanted yet
     woken: asyncio.Event = field(factory=asyncio.Event)  #: something is wanted, or has found room
     #: ids whose creation may be on disk before this process is told, each with the keys that were read meanwhile
     creating: dict[str, set[int]] = field(factory=dict)
@@ -97,9 +97,13 @@ class Supervisor(Generic[S]):
 
     @property
     def room(self) -> bool:
-        """Whether a new actor can begin at once. One that cannot is left on disk: count it in `behind`."""
-        full = self.behind > 0 or self.present >= self.limits.window
-        return not (full or self.stopping or self.sick.is_set()) and self.may_act()
+        """Whether a new actor can begin at once. One that cannot is left on disk: count it in `behind`.
+
+        Those who wait have their place already, so that nobody overtakes them. Nor does anybody queue who need not:
+        through the disk an actor costs a commit and a read more, and a queue that only grows slower would never end.
+        """
+        taken = self.present + len(self.wanted) + self.behind
+        return not (taken >= self.limits.window or self.stopping or self.sick.is_set()) and self.may_act()
 
     def runs(self, id: str) -> bool:
         """Whether an actor is in memory here: then its end will be told, and need not be looked for on disk."""

@@ -66,6 +66,25 @@ async def test_who_waits_for_a_place_is_not_overtaken_by_later_ones() -> None:
         assert (await late.status()).status is Status.COMPLETED
 
 
+async def test_a_new_order_takes_no_detour_where_there_is_room_for_all_who_wait() -> None:
+    """Otherwise a host that was once full would have everybody queue for as long as orders keep coming."""
+    world = World()
+    ends = [asyncio.Event() for _ in range(13)]
+    world.script["reserve"] = list(ends)
+    async with Life([SLOW], world, options=NARROW) as life:
+        for number in range(12):
+            await life.start(str(number))
+        for end in ends[:4]:
+            end.set()
+        await settle()
+        assert in_memory(life) == 6
+        await life.start("new")
+        assert in_memory(life) == 7
+        for end in ends:
+            end.set()
+        await life.clock.advance(5)
+
+
 async def test_a_new_order_is_begun_at_once_when_nobody_waits_any_more() -> None:
     """The detour by the disk lasts no longer than the crowd."""
     world = World()
