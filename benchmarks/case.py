@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,16 @@ class Case:
         """How much is asked of a system."""
         size = self.quick if quick else self.size
         return {**size, **({} if quick or system in OWN else self.slow)}
+
+    def tuned(self) -> Case:
+        """The same with Python's garbage collector as docs/performance.md advises it; see `child.tune`."""
+        return replace(
+            self,
+            name=f"{self.name}-tuned",
+            about=f"{self.about}, garbage collected less often",
+            size={**self.size, "tuned": 1},
+            quick={**self.quick, "tuned": 1},
+        )
 
 
 def everybody(measure: Measure, **own: Measure) -> dict[str, Measure]:

@@ -30,6 +30,7 @@ def _case(flight: int) -> Case:
 
 CASES = [
     *map(_case, (1, 64, 1_000)),
+    _case(1_000).tuned(),
     Case(
         "failing-64",
         "orders that fail at the last step and are undone by two compensations, 64 in flight",
