@@ -1,8 +1,8 @@
 """Where an order stands, and what follows from that alone.
 
-Most orders go the same way. The planner is pure, so what it decided about a place and an event is true for every
-order that gets there: it is worked out once, and the next order only looks it up. Only what has an order's own time,
-error or person's words in it is worked out each time.
+Most orders go the same way, and those that fail mostly fail in the same words. The planner is pure, so what it decided
+about a place and an event is true for every order that gets there: it is worked out once, and the next order only looks
+it up. Only what has an order's own time in it, or waits for a person, is worked out each time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from attrs import define, field
 
 from ..actors import Begin
 from ..storage import Entry, Phase, plain
-from .events import Command, Ended, Event, Returned
+from .events import Command, Ended, Event, Refused, Returned
 from .progress import UNTOUCHED, Progress, Slot, Status
 from .saga import Saga
 from .snapshot import pack
@@ -22,7 +22,8 @@ from .standing import phase, status, wake_at
 #: What makes two events at one place the same, or two places of one saga.
 Key = tuple[object, ...]
 
-#: Shared places that are kept; a saga has a few for each step, and more where several steps run at once.
+#: Shared places that are kept; a saga has a few for each step, more where several steps run at once, and others for
+#: each text of an error.
 LIMIT = 10_000
 
 
@@ -78,7 +79,7 @@ class Places:
             return Place.of(saga, progress)
         key = (
             saga.definition, progress.cursor, progress.begun, progress.parks, progress.deaths, progress.unpaid,
-            progress.final, *map(_slot_key, progress.slots),
+            progress.final, progress.reason, *map(_slot_key, progress.slots),
         )  # fmt: skip
         place = self._shared.get(key)
         if place is None:
@@ -98,22 +99,24 @@ class Places:
 
 def recurring(event: Event) -> Key | None:
     """The key of an event that means the same for every order at one place; `None` for any other."""
-    if type(event) is Ended and type(event.how) is Returned:
-        return event.slot, event.work, event.number, event.how.result is None
-    return () if type(event) is Begin else None
+    if type(event) is not Ended:
+        return () if type(event) is Begin else None
+    how = event.how
+    if type(how) is Returned:
+        return event.slot, event.work, event.number, how.result is None
+    return (event.slot, event.work, event.number, how.failure) if type(how) is Refused else None
 
 
 def _is_common(progress: Progress) -> bool:
-    """Whether nothing in it is an order's own, so that what the planner decides here depends on no time."""
-    if progress.deadline is not None or progress.reason is not None or progress.held:
+    """Whether no time in it is an order's own, so that what the planner decides here depends on none."""
+    if progress.deadline is not None or progress.held:
         return False
-    return not any(
-        slot.due is not None or slot.lingers is not None or slot.error is not None or slot.undo_error is not None
-        for slot in progress.slots
-    )
+    return not any(slot.due is not None or slot.lingers is not None for slot in progress.slots)
 
 
 def _slot_key(slot: Slot) -> Key | None:
     if slot is UNTOUCHED:
         return None
-    return slot.status, slot.doubt, slot.work, slot.running, slot.sent, slot.spent, slot.kind
+    return (
+        slot.status, slot.doubt, slot.work, slot.running, slot.sent, slot.spent, slot.error, slot.undo_error, slot.kind,
+    )  # fmt: skip

@@ -12,9 +12,9 @@ from atone import Saga
 from atone.actors import Begin, Decision, Moment
 from atone.sagas import place
 from atone.sagas.behaviour import OrderBehaviour, OrderState
-from atone.sagas.events import Ended, Event, Returned
+from atone.sagas.events import Ended, Event, Refused, Returned
 from atone.sagas.place import Places
-from atone.sagas.progress import Work
+from atone.sagas.progress import Failure, Work
 from atone.sagas.registry import Registry
 from atone.storage import Codec
 from tests.sagas.explorer import from_now_on, happenings
@@ -84,8 +84,30 @@ def test_orders_that_go_the_same_way_stand_at_the_same_place() -> None:
     assert ({0: 1}, {0: 2}) == (one.values, two.values)
 
 
-def test_an_order_with_a_time_or_an_error_of_its_own_shares_nothing() -> None:
-    """What the next one gets must not be another order's backoff or failure."""
+def test_orders_that_are_refused_in_the_same_words_are_undone_by_the_same_way() -> None:
+    """And those with other words by one of their own: what an order is told is why it failed itself."""
+    saga = Saga("two", input=Order, steps=[compensatable("a"), compensatable("b")])
+    it = behaviour(saga)
+
+    def refused(id: str, words: str) -> OrderState:
+        state = it.begin(id, saga, Order())
+        for event in (
+            Begin(),
+            Ended(0, Work.ACTION, 1, Returned(b"1", 1)),
+            Ended(1, Work.ACTION, 1, Refused(Failure("PermanentError", words))),
+            Ended(0, Work.COMPENSATION, 1, Returned(None)),
+        ):
+            state = it.decide(state, event, Moment(0.0)).state
+        return state
+
+    one, same, other = refused("1", "no money"), refused("2", "no money"), refused("3", "no goods")
+    assert one.place is same.place
+    assert "COMPENSATED" == one.place.status
+    assert other.place.progress.slots[1].error == Failure("PermanentError", "no goods")
+
+
+def test_an_order_with_a_time_of_its_own_shares_nothing() -> None:
+    """What the next one gets must not be another order's backoff."""
     saga = Saga("one", input=Order, steps=[compensatable("a")])
     it = behaviour(saga)
     begun = it.decide(it.begin("1", saga, Order()), Begin(), Moment(0.0)).state
