@@ -1,10 +1,15 @@
-"""How long `import atone` takes in a new process: with its files in memory, and with all of them read from the disk."""
+"""How long `import atone` takes in a new process: with its files in memory, and with all of them read from the disk.
+
+Compiled once beforehand, as an installation does; whatever the environment says of that, the bytecode goes to a folder of
+the measurement.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 from statistics import median
 
 from ..case import Case, Setting
@@ -22,18 +27,27 @@ def importing(setting: Setting) -> list[Figure]:
     """Of atone, or of what the bare loop needs."""
     modules = "atone" if setting.system == "atone" else "asyncio, aiosqlite, orjson"
     times = setting.number("times")
-    files = run(FILES.format(modules)).splitlines()
-    warm = [float(run(PROGRAM.format(modules))) for _ in range(times)]
+    python = Python(setting.folder)
+    files = python.run(FILES.format(modules)).splitlines()
+    warm = [float(python.run(PROGRAM.format(modules))) for _ in range(times)]
     cold: list[float] = []
     for _ in range(times):
         forget(files)
-        cold.append(float(run(PROGRAM.format(modules))))
+        cold.append(float(python.run(PROGRAM.format(modules))))
     return [Figure("warm", median(warm) * 1000, "ms"), Figure("cold", median(cold) * 1000, "ms")]
 
 
-def run(program: str) -> str:
-    """What a new process prints."""
-    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+class Python:
+    """New processes that share one folder of bytecode."""
+
+    def __init__(self, folder: Path) -> None:
+        self._environment = os.environ | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def run(self, program: str) -> str:
+        """What one of them prints."""
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=self._environment).stdout
 
 
 def forget(files: list[str]) -> None:
