@@ -1,7 +1,7 @@
 """How long `import atone` takes in a new process: with its files in memory, and with all of them read from the disk.
 
-Compiled once beforehand, as an installation does; whatever the environment says of that, the bytecode goes to a folder of
-the measurement.
+Compiled once beforehand, as an installation does; whatever the environment says of that, the bytecode goes to a folder
+of the measurement.
 """
 
 from __future__ import annotations
