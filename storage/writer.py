@@ -49,6 +49,7 @@ class Writer:
         self._pressing = 0  #: how many of these are urgent; they come first
         self._written: deque[_Item] = deque()  #: the batch before, and the result of each:
         self._results: deque[Result] = deque()
+        self._foremost = 0  #: how many of these are urgent; they come first
         self._wake = asyncio.Event()
         self._sleeps = False
         self._refusal: StoreError | None = None
@@ -162,14 +163,18 @@ class Writer:
             self._ordinary.clear()
             self._written.extendleft(reversed(batch))
             self._results.extendleft([error] * len(batch))
+            self._foremost = 0  # these go first now, whatever their haste
             batch.clear()
             return []
 
     def _keep(self, results: Sequence[Result]) -> None:
-        """Put a batch in line to be answered; urgent writes go before what is left of the one before."""
+        """Put a batch in line to be answered; urgent writes go before all that is left, but for urgent ones."""
         urgent = [self._batch.popleft() for _ in range(self._pressing)] if results else []
-        self._written.extendleft(reversed(urgent))
-        self._results.extendleft(reversed(results[: len(urgent)]))
+        for line, first in ((self._written, urgent), (self._results, results[: len(urgent)])):
+            line.rotate(-self._foremost)
+            line.extendleft(reversed(first))
+            line.rotate(self._foremost)
+        self._foremost += len(urgent)
         self._written += self._batch
         self._results += results[len(urgent) :]
         self._batch.clear()
@@ -187,7 +192,9 @@ class Writer:
             urgent = self._urgent if committing is None else self._pressing and committing.done()
             if urgent and len(written) <= BATCH_WRITES:
                 return
-            for _ in range(min(SLICE, len(written))):
+            number = min(SLICE, len(written))
+            self._foremost = max(self._foremost - number, 0)
+            for _ in range(number):
                 _call(written.popleft()[1], results.popleft())
             if written:
                 await asyncio.sleep(0)

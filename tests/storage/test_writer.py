@@ -284,3 +284,14 @@ async def test_a_write_from_a_callback_of_a_writer_that_ends_is_answered() -> No
     await settle(lambda: len(answers) == 2)
 
     assert all(isinstance(one, StoreUnavailable) for one in answers)
+
+
+async def test_urgent_answers_keep_the_order_of_their_commits() -> None:
+    """A flood of requests keeps neither the first of them from its answer, nor the host from hearing of its lease."""
+    shelf, answers = Shelf(), list[int]()
+    writer = Writer(shelf.commit)
+    for number in range(2 * BRISK_WRITES):
+        writer.submit(data(lane=Lane.CONTROL), lambda _, number=number: answers.append(number))
+    await writer.close(StoreClosed("x"))
+    assert len(shelf.batches) == 2
+    assert answers == list(range(2 * BRISK_WRITES))
