@@ -124,6 +124,8 @@ class Supervisor(Generic[S]):
                 self._enter(result.key, actor)
             elif isinstance(result, StoreError) and not isinstance(result, WriteRefused):
                 self.unknown(result)
+            if self.wanted:
+                self.woken.set()  # one that was not created leaves its place to somebody else
             for key in read:
                 self.look_at(key)
             if not answer.done():
