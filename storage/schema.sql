@@ -211,6 +211,10 @@ insert into inbox (seq, key, lane, id, kind, body, accepted_at)
 values (?, ?, ?, ?, ?, ?, ?)
 on conflict (key, lane, id) do nothing;
 
+-- name: accepted_after
+-- Which messages were accepted above a number.
+select seq from inbox where seq > :seq;
+
 -- name: accepted_before
 -- What a message of that id was answered.
 select seq, answer from inbox where key = :key and lane = :lane and id = :id;

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from atone.storage import (
     Accept,
+    Accepted,
     Advance,
     Create,
     Created,
@@ -26,6 +28,7 @@ from atone.storage import (
     DiskFailed,
     DiskFull,
     Done,
+    Duplicate,
     Entry,
     Holder,
     Lane,
@@ -47,6 +50,7 @@ from atone.storage import (
     migration,
     queries,
 )
+from atone.storage.apply import Applier
 from atone.storage.checkpoint import Checkpointer
 from atone.storage.failure import translate
 from atone.storage.statements import STATEMENTS
@@ -681,3 +685,22 @@ def test_a_status_that_has_turned_into_bytes_stops_no_count() -> None:
         assert [(one.definition.version, one.status, one.number) for one in counts] == [
             (1, "RUNNING", 1), (1, "WAITING", 1), (2, "RUNNING", 1),
         ]  # fmt: skip
+
+
+async def test_a_message_that_was_sent_before_costs_the_rest_of_its_commit_nothing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders repeat themselves all the time: what shares a commit with them must not be done twice, and one by one."""
+
+    def apart(*_arguments: object) -> list[Any]:
+        raise AssertionError("the whole batch is repeated")
+
+    monkeypatch.setattr(Applier, "_apart", apart)
+    await begin(store, "a")
+    message = Accept("a", "m", Lane.DATA, "kind", b"", 1.0, 9)
+    first = await store.write(message)
+    assert isinstance(first, Accepted)
+    other = evolve(message, id="n")
+    results = await asyncio.gather(*(store.write(one) for one in (other, message, create("b"))))
+    assert [type(result) for result in results] == [Accepted, Duplicate, Created]
+    assert [one.id for one in await store.messages(first.key)] == ["m", "n"]
