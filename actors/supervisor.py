@@ -146,6 +146,12 @@ class Supervisor(Generic[S]):
             if actor.turn is not None and actor.turn.write is not None:
                 self.store.hurry(actor.turn.write)
 
+    def ease(self, id: str) -> None:
+        """The request that was on its way has come to nothing."""
+        actor = self._ids.get(id)
+        if actor is not None:
+            actor.pressed = False
+
     def deliver(self, key: int, message: Message) -> None:
         """Hand a message, accepted in this process, to its actor."""
         actor = self.actors.get(key)
