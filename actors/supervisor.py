@@ -124,6 +124,8 @@ class Supervisor(Generic[S]):
                 self._enter(result.key, actor)
             elif isinstance(result, StoreError) and not isinstance(result, WriteRefused):
                 self.unknown(result)
+            if self.wanted:
+                self.woken.set()  # one that was not created leaves its place to somebody else
             for key in read:
                 self.look_at(key)
             if not answer.done():
@@ -143,6 +145,12 @@ class Supervisor(Generic[S]):
             actor.pressed = True
             if actor.turn is not None and actor.turn.write is not None:
                 self.store.hurry(actor.turn.write)
+
+    def ease(self, id: str) -> None:
+        """The request that was on its way has come to nothing."""
+        actor = self._ids.get(id)
+        if actor is not None:
+            actor.pressed = False
 
     def deliver(self, key: int, message: Message) -> None:
         """Hand a message, accepted in this process, to its actor."""

@@ -205,6 +205,8 @@ class Access:
                 self.supervisor.deliver(result.key, Message(result.seq, message_id, lane, kind, body, now))
             elif isinstance(result, Duplicate) and result.answer is None and self.supervisor is not None:
                 self.supervisor.look_at(result.key)  # it waits: the order may have been set aside since it was sent
+            elif lane is Lane.CONTROL and self.supervisor is not None:
+                self.supervisor.ease(order_id)
             if not answer.done():
                 answer.set_result(result)
 

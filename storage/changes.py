@@ -63,7 +63,7 @@ class Changes:
         self.by_kind: dict[type[Write[Any]], Callable[[Any], list[Any]]] = {
             Renew: self._renew,
             Create: self._create,
-            Accept: self._accept,
+            Accept: self._inbox.accept,
             Advance: self._advance,
             Quarantine: self._quarantine,
             Purge: self._purge,
@@ -142,12 +142,6 @@ class Changes:
             number = int((found or self._connection.execute(STATEMENTS["define"], row).fetchone())[0])
             self._definitions[definition] = number
         return number
-
-    def _accept(self, writes: Sequence[Accept]) -> list[Any]:
-        answers = self._inbox.accept(writes)
-        if answers is None:
-            raise Refused(None)
-        return answers
 
     def _advance(self, writes: Sequence[Advance]) -> list[Done]:
         moves: dict[str, _Values] = {"advance": [], "advance_in_place": []}

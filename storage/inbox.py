@@ -1,4 +1,4 @@
-"""Messages on their way into inboxes: all at once as long as nothing is odd about them, otherwise one by one."""
+"""Messages on their way into inboxes: all at once, and one by one those that something is odd about."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ class Inbox:
     connection: sqlite3.Connection
     put: Callable[[str, list[Any]], int]  #: carries out a statement for many rows, and says how many came of it
 
-    def accept(self, writes: Sequence[Accept]) -> list[Any] | None:
-        """The `Answer` to each of them; `None` if they have to be looked at one by one, since an id was used before."""
+    def accept(self, writes: Sequence[Accept]) -> list[Answer]:
+        """The answer to each of them."""
         if len(writes) == 1:
             return [self._accept_one(writes[0])]
         standing = self._standing([write.actor for write in writes])
         waiting = self._waiting({one.key for one in standing.values()})
-        last = self.connection.execute(STATEMENTS["last_message"]).fetchone()
-        seq = last[0] if last else 0
+        execute = self.connection.execute
+        last = execute(STATEMENTS["last_message"]).fetchone()
+        seq = before = last[0] if last else 0
         answers: list[Answer | None] = []
         rows: list[Any] = []
         for write in writes:
@@ -51,8 +52,9 @@ class Inbox:
             waiting[actor.key, lane] += 1
             rows += (seq, actor.key, lane, write.id, write.kind, write.body, write.at)
             answers.append(Accepted(actor.key, seq))
-        if self.put("accept", rows) * 7 != len(rows):
-            return None
+        if self.put("accept", rows) * 7 != len(rows):  # ids that were used before left their numbers unused
+            new = {row[0] for row in execute(STATEMENTS["accepted_after"], {"seq": before})}
+            answers = [one if isinstance(one, Accepted) and one.seq in new else None for one in answers]
         return [answer or self._accept_one(write) for answer, write in zip(answers, writes, strict=True)]
 
     def _standing(self, ids: Sequence[str]) -> dict[str, _Standing]:

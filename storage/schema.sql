@@ -211,6 +211,10 @@ insert into inbox (seq, key, lane, id, kind, body, accepted_at)
 values (?, ?, ?, ?, ?, ?, ?)
 on conflict (key, lane, id) do nothing;
 
+-- name: accepted_after
+-- Which messages were accepted above a number.
+select seq from inbox where seq > :seq;
+
 -- name: accepted_before
 -- What a message of that id was answered.
 select seq, answer from inbox where key = :key and lane = :lane and id = :id;
@@ -373,13 +377,14 @@ order by key limit :limit;
 -- name: next_run
 -- The next run of actors in the index that share definition, status and phase, found by searches, however long runs are.
 -- A comparison of all three at once would read its way through the run before. The status goes to and fro as bytes: a
--- damaged one is no text that could be given back.
+-- damaged one is no text that could be given back. One that has even turned into bytes stands behind all texts: to look
+-- for what follows it would begin among the texts again, for ever.
 select * from (select definition, cast(status as blob), phase from actors
                where definition = :definition and status = cast(:status as text) and phase > :phase
                order by phase limit 1)
 union all
 select * from (select definition, cast(status as blob), phase from actors
-               where definition = :definition and status > cast(:status as text)
+               where definition = :definition and status > cast(:status as text) and status < x''
                order by status, phase limit 1)
 union all
 select * from (select definition, cast(status as blob), phase from actors

@@ -28,6 +28,11 @@ BATCH_BYTES = 1024 * 1024
 #: is: whoever waits for that waits for whole commits.
 BRISK_WRITES = 256
 
+#: Ordinary writes have a share of it, and their answers are passed over so many times and no more: a flood of requests
+#: slows the orders down, and does not stop them.
+SHARE = 64
+PASSES = 8
+
 #: Callbacks are called in slices: a large commit does not hold the event loop, and what actors let go of makes room for
 #: what they do next.
 SLICE = 32
@@ -49,6 +54,8 @@ class Writer:
         self._pressing = 0  #: how many of these are urgent; they come first
         self._written: deque[_Item] = deque()  #: the batch before, and the result of each:
         self._results: deque[Result] = deque()
+        self._foremost = 0  #: how many of these are urgent; they come first
+        self._passed = 0  #: how many commits have gone before some of these
         self._wake = asyncio.Event()
         self._sleeps = False
         self._refusal: StoreError | None = None
@@ -127,8 +134,9 @@ class Writer:
         batch: deque[_Item] = deque()
         room, most = BATCH_BYTES, BRISK_WRITES if self._urgent or self._pressing else BATCH_WRITES
         self._pressing = 0
-        for queue in (self._urgent, self._ordinary):
-            while queue and len(batch) < most:
+        share = min(SHARE, len(self._ordinary))
+        for queue, end in ((self._urgent, most - share), (self._ordinary, most)):
+            while queue and len(batch) < end:
                 room -= weigh(queue[0][0])
                 if room < 0 and batch:
                     return batch
@@ -162,14 +170,19 @@ class Writer:
             self._ordinary.clear()
             self._written.extendleft(reversed(batch))
             self._results.extendleft([error] * len(batch))
+            self._foremost = 0  # these go first now, whatever their haste
             batch.clear()
             return []
 
     def _keep(self, results: Sequence[Result]) -> None:
-        """Put a batch in line to be answered; urgent writes go before what is left of the one before."""
+        """Put a batch in line to be answered; urgent writes go before all that is left, but for urgent ones."""
+        self._passed = self._passed + 1 if self._written else 0
         urgent = [self._batch.popleft() for _ in range(self._pressing)] if results else []
-        self._written.extendleft(reversed(urgent))
-        self._results.extendleft(reversed(results[: len(urgent)]))
+        for line, first in ((self._written, urgent), (self._results, results[: len(urgent)])):
+            line.rotate(-self._foremost)
+            line.extendleft(reversed(first))
+            line.rotate(self._foremost)
+        self._foremost += len(urgent)
         self._written += self._batch
         self._results += results[len(urgent) :]
         self._batch.clear()
@@ -185,9 +198,11 @@ class Writer:
         written, results = self._written, self._results
         while written:
             urgent = self._urgent if committing is None else self._pressing and committing.done()
-            if urgent and len(written) <= BATCH_WRITES:
+            if urgent and self._passed < PASSES:
                 return
-            for _ in range(min(SLICE, len(written))):
+            number = min(SLICE, len(written))
+            self._foremost = max(self._foremost - number, 0)
+            for _ in range(number):
                 _call(written.popleft()[1], results.popleft())
             if written:
                 await asyncio.sleep(0)

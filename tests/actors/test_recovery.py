@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from atone import StoreUnavailable
-from atone.actors import Intensity, Limits
-from atone.storage import Create, Definition, Message, Phase, Snapshot
+from atone.actors import Call, Intensity, Limits
+from atone.storage import Accept, Create, Created, Definition, Lane, Message, Phase, Snapshot
 from tests.actors.counter import KIND, Count, Crash, Shop, Show
 from tests.manual_runtime import settle
 
@@ -170,3 +170,23 @@ async def test_the_next_frail_actor_has_its_turn_when_the_one_before_has_stood_i
         await heir.clock.advance(2)
         assert 1 in heir.supervisor.actors
         assert [key for key, _ in heir.wall.shown] == [1, 2]
+
+
+async def test_a_place_that_a_creation_does_not_take_is_given_to_who_waits() -> None:
+    """Nobody who waits for it would be told otherwise, as long as those in memory are busy."""
+    async with Shop(limits=Limits(poll=0.5, scan=1.0, window=2, reserve=1, page=4)) as shop:
+        await shop.begin("taken")
+        await shop.begin("busy")
+        shop.wall.at_once = False
+        write = Create("new", KIND, b"", shop.clock.wall, Snapshot("NEW", Phase.ACTIVE, b""), ())
+        new = await shop.store.write(write)
+        assert isinstance(new, Created)
+        accepted = shop.disk.apply(Accept("busy", "m", Lane.DATA, "add", b"1", shop.clock.wall, 9))
+        again = asyncio.ensure_future(shop.begin("taken"))
+        await asyncio.sleep(0)
+        shop.supervisor.notice(accepted.key, accepted.seq, Lane.DATA)
+        shop.supervisor.wake(new.key, Call.WORK)
+        with pytest.raises(AssertionError):
+            await again
+        await shop.clock.advance(5)
+        assert shop.events("new") == ["BEGUN"]

@@ -302,3 +302,19 @@ async def test_a_reason_is_a_text_of_some_length() -> None:
         with pytest.raises(Unencodable, match="name of who asks is a int"):
             await handle.cancel("no", by=7)  # type: ignore[arg-type]
         assert await life.status() is Status.WAITING
+
+
+async def test_a_repeated_cancel_gives_an_order_no_lasting_precedence() -> None:
+    """Once it has the first answer again, what the order commits is as ordinary as anybody's."""
+    world = World()
+    world.script["ship"] = [end := asyncio.Event()]
+    async with Life([line_of(effect("ship", pivot=True, undo=False))], world) as life:
+        handle = await life.start()
+        await settle()
+        for _ in range(2):
+            assert await handle.cancel("changed my mind", by="bob", id="c") is CancelAnswer.TOO_LATE
+        supervisor = life.coordinator._access.supervisor
+        assert supervisor is not None
+        assert [actor.pressed for actor in supervisor.actors.values()] == [False]
+        end.set()
+        await life.outcome()

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from atone.storage import (
     Accept,
+    Accepted,
     Advance,
     Create,
     Created,
@@ -26,6 +28,7 @@ from atone.storage import (
     DiskFailed,
     DiskFull,
     Done,
+    Duplicate,
     Entry,
     Holder,
     Lane,
@@ -45,7 +48,9 @@ from atone.storage import (
     checkpoint,
     connection,
     migration,
+    queries,
 )
+from atone.storage.apply import Applier
 from atone.storage.checkpoint import Checkpointer
 from atone.storage.failure import translate
 from atone.storage.statements import STATEMENTS
@@ -651,3 +656,51 @@ async def test_a_damaged_row_that_looks_like_a_stray_stops_no_other(store: Sqlit
     advance = Advance(1, 1, 0, 2.0, Snapshot("S", Phase.IDLE, b"two"), ())
 
     assert await store.write(advance) == Done()
+
+
+class Impatient(sqlite3.Connection):
+    """A connection that answers so many questions, and no more."""
+
+    left = 50
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        self.left -= 1
+        assert self.left > 0, "it asks without end"
+        return super().execute(*arguments)
+
+
+def test_a_status_that_has_turned_into_bytes_stops_no_count() -> None:
+    """One bit of a row makes bytes of a text, and these stand behind all texts. To open a file asks for this count."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None, factory=Impatient)) as raw:
+        lenient = STATEMENTS["migration_1"].replace(" strict, without", " without").replace(" strict;", ";")
+        raw.executescript(lenient)
+        raw.executescript("insert into definitions values (1, 'order', 1, 'f'), (2, 'order', 2, 'f')")
+        for definition, status in ((1, "RUNNING"), (1, b"RUNNING"), (1, "WAITING"), (2, "RUNNING")):
+            raw.execute(
+                "insert into actors (id, definition, revision, epoch, status, phase, deaths, created_at, updated_at,"
+                " checksum, snapshot) values (hex(randomblob(9)), ?, 1, 1, ?, 2, 0, 1.0, 1.0, 0, x'')",
+                (definition, status),
+            )
+        counts = queries.live(raw, 9)
+        assert [(one.definition.version, one.status, one.number) for one in counts] == [
+            (1, "RUNNING", 1), (1, "WAITING", 1), (2, "RUNNING", 1),
+        ]  # fmt: skip
+
+
+async def test_a_message_that_was_sent_before_costs_the_rest_of_its_commit_nothing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders repeat themselves all the time: what shares a commit with them must not be done twice, and one by one."""
+
+    def apart(*_arguments: object) -> list[Any]:
+        raise AssertionError("the whole batch is repeated")
+
+    monkeypatch.setattr(Applier, "_apart", apart)
+    await begin(store, "a")
+    message = Accept("a", "m", Lane.DATA, "kind", b"", 1.0, 9)
+    first = await store.write(message)
+    assert isinstance(first, Accepted)
+    other = evolve(message, id="n")
+    results = await asyncio.gather(*(store.write(one) for one in (other, message, create("b"))))
+    assert [type(result) for result in results] == [Accepted, Duplicate, Created]
+    assert [one.id for one in await store.messages(first.key)] == ["m", "n"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -284,3 +285,36 @@ async def test_a_write_from_a_callback_of_a_writer_that_ends_is_answered() -> No
     await settle(lambda: len(answers) == 2)
 
     assert all(isinstance(one, StoreUnavailable) for one in answers)
+
+
+async def test_urgent_answers_keep_the_order_of_their_commits() -> None:
+    """A flood of requests keeps neither the first of them from its answer, nor the host from hearing of its lease."""
+    shelf, answers = Shelf(), list[int]()
+    writer = Writer(shelf.commit)
+
+    def heard(number: int, _: object) -> None:
+        answers.append(number)
+
+    for number in range(2 * BRISK_WRITES):
+        writer.submit(data(lane=Lane.CONTROL), partial(heard, number))
+    await writer.close(StoreClosed("x"))
+    assert len(shelf.batches) == 2
+    assert answers == list(range(2 * BRISK_WRITES))
+
+
+async def test_a_flood_of_requests_does_not_stop_the_orders() -> None:
+    """However many ask again as soon as they are answered, an ordinary write is committed and answered meanwhile."""
+    shelf, answered = Shelf(), list[str]()
+    writer = Writer(shelf.commit)
+
+    def ask(_: object) -> None:
+        answered.append("request")
+        if len(answered) < 50 * BRISK_WRITES:
+            writer.submit(data(lane=Lane.CONTROL), ask)
+
+    for _ in range(2 * BRISK_WRITES):
+        writer.submit(data(lane=Lane.CONTROL), ask)
+    writer.submit(data(), lambda _: answered.append("order"))
+    await settle(lambda: "order" in answered)
+    assert len(answered) < 25 * BRISK_WRITES
+    await writer.close(StoreClosed("x"))
