@@ -9,6 +9,9 @@ from typing import Protocol, Self
 
 from attrs import asdict, define, field
 
+#: Violations of no promise: what a case raised, and a worker that died. A mutant that does no more is not caught.
+UNFORESEEN, BROKEN = "not foreseen", "the proof itself"
+
 
 @define
 class Counts:
@@ -23,7 +26,7 @@ class Counts:
     takeovers: int = 0  #: of a stopped owner, which came back
     hostile_rows: int = 0
     cases: int = 0  #: in which this was done
-    caught: int = 0  #: cases that showed a violation
+    caught: int = 0  #: cases that showed a promise broken
     violations: list[str] = field(factory=list)
 
     def __iadd__(self, other: Counts) -> Self:
