@@ -123,10 +123,13 @@ def main() -> int:
 def _again(options: argparse.Namespace) -> int:
     """One case, as a violation says."""
     counts = Counts()
-    for layer in options.layer:
+    for layer in options.layer or ():
+        if (reason := why_not(layer)) is not None:
+            print(f"– {layer} cannot run here: it {reason}")
+            continue
         counts += run(layer, options.size or LAYERS[layer].size, options.seed or 1, index=options.index)
-    print("\n".join(counts.violations) or "no violation")
-    return bool(counts.violations)
+    print("\n".join(counts.violations) or ("no violation" if counts.cases else "no such case: nothing was tried"))
+    return bool(counts.violations) or not counts.cases
 
 
 def _possible(layers: list[str], report: Report) -> Iterator[str]:
