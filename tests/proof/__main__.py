@@ -63,7 +63,8 @@ class Proof:
             sizes = [(layer, self.size or max(int(share * LAYERS[layer].size), 1)) for layer in self.layers]
             for done in as_completed([threads.submit(self._torment, *size, seed) for size in sizes]):
                 if found := done.result():
-                    self.report.add(*found)
+                    layer = found[0]
+                    self.report.add(*found, wanted=0 if self.is_over else dict(sizes)[layer])
 
     def _torment(self, layer: str, size: int, seed: int) -> tuple[str, Counts, float] | None:
         """One run of one layer, as far as there is time, with what it did in how many seconds."""
