@@ -64,8 +64,10 @@ def crash_everywhere(*args: Any, **options: Any) -> Any:
         rest.insert(0, options.pop("input"))
     decorates = not rest
     unknown = set(options) - _OPTIONS - (set() if decorates else _OPTIONS_OF_CALLS)
-    if not sagas or unknown:
+    several = not decorates and len(sagas) > 1
+    if not sagas or unknown or several:
         what = f"has no option {', '.join(map(repr, sorted(unknown)))}" if unknown else "needs a saga"
+        what = "runs one saga with one input" if several else what
         raise TypeError(f"crash_everywhere() {what}: crash_everywhere(saga, input, services, ...)")
     return _Decorator(sagas, options) if decorates else _crash(sagas[0], *rest, **options)
 
