@@ -19,7 +19,7 @@ def lost(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
             if all(message.id != promise.id for message in trail.record.messages):
                 gone.setdefault(promise.order, set()).add(promise.id)
     for order, ids in gone.items():
-        taken = len(evidence.trails[order].events("RECEIVED", "DEAD_LETTER"))  # by one message each; of which, none says
+        taken = len(evidence.trails[order].events("RECEIVED", "DEAD_LETTER"))  # one message each
         if len(ids) > taken:
             yield order, f"{', '.join(sorted(ids))} accepted, and not waiting; messages received: {taken}"
 

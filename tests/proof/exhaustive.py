@@ -31,7 +31,7 @@ WORKERS = 2
 PER_CASE = 500
 #: cases into which all crash points are dealt; a size of `SHARES * PER_CASE` takes every one of them
 SHARES = 100
-_ROUND = 25  #: shares by which one seed begins behind another: a soak, which takes so many a round, comes to all of them
+_ROUND = 25  #: shares by which a seed begins behind the last: a soak, which takes so many a round, comes to all
 
 
 @frozen

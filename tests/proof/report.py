@@ -63,7 +63,8 @@ class Report:
         parts = [f"{value:,} {name}" for name, value in counts if isinstance(value, int) and name not in _BESIDES]
         if self.mutants_planted:
             parts.append(f"{self.mutants_caught} of {self.mutants_planted} mutants caught")
-        return ", ".join([*parts, *(f"too few {one}" for one in self.short), f"{len(self.counts.violations)} violations"])
+        parts += [f"too few {one}" for one in self.short]
+        return ", ".join([*parts, f"{len(self.counts.violations)} violations"])
 
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
