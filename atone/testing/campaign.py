@@ -23,8 +23,8 @@ Scenario = Callable[[Simulation], Awaitable[None]]
 #: Deaths in one history, at the most.
 DEEPEST = 2
 _SHORTER = (
-    "history '{}' has only {} callbacks: its process has not died there. Where nobody named it by hand, something in it "
-    "is not the same each time: what a test and its steps do must depend on nothing real"
+    "history '{}' has only {} callbacks: its process has not died there. Where nobody named it by hand, something in "
+    "it is not the same each time: what a test and its steps do must depend on nothing real"
 )
 
 

@@ -55,8 +55,9 @@ def crash_everywhere(*args: Any, **options: Any) -> Any:
     Histories are: the undisturbed run; runs in which one action of a `FakeService` is refused, or takes effect late
     and without an answer; each of them killed before every callback since which the steps, the disk, a participant
     or the wire have moved (`every=True`: before every callback at all); and with `crashes=2` each of those killed
-    once more in its recovery, but for those with late effects (`every=True`: those as well). `messages` are sent to the order. `budget` is in seconds. Raises `SagaFailure`, whose
-    text is the story of the first history that broke a promise; `only="charge=late@17"` runs that history alone.
+    once more in its recovery, but for those with late effects (`every=True`: those as well). `messages` are sent to
+    the order. `budget` is in seconds. Raises `SagaFailure`, whose text is the story of the first history that broke a
+    promise; `only="charge=late@17"` runs that history alone.
     """
     sagas: list[Saga[Any]] = [one for one in args if isinstance(one, Saga)]
     rest = [one for one in args if not isinstance(one, Saga)]

@@ -16,8 +16,8 @@ def lost(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
             if promise.what == "start" or promise.answer in {"ACCEPTED", "TOO_LATE"}:
                 yield promise.order, f"{promise.what} was answered {promise.answer}, and the order is not on disk"
         elif promise.what == "send" and promise.answer == "ACCEPTED" and not trail.final:
-            if all(message.id != promise.id for message in trail.record.messages):
-                gone.setdefault(promise.order, set()).add(promise.id)
+            waiting = {message.id for message in trail.record.messages}
+            gone.setdefault(promise.order, set()).update({promise.id} - waiting)
     for order, ids in gone.items():
         taken = len(evidence.trails[order].events("RECEIVED", "DEAD_LETTER"))  # one message each
         if len(ids) > taken:

@@ -89,7 +89,7 @@ async def _story(season: Season) -> None:
         task.cancel()
     for ended in await asyncio.gather(*machine, return_exceptions=True):
         if not isinstance(ended, asyncio.CancelledError):  # it goes on until it is told to stop, or something broke it
-            raise RuntimeError("a hazard has ended by itself") from ended
+            raise RuntimeError("a hazard has ended by itself") from ended  # noqa: TRY004  # no type is wrong
     await _calm_down(season)
     await asyncio.gather(*people, operator)
     for process in season.processes:

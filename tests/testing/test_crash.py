@@ -211,7 +211,7 @@ def test_one_history_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_history_that_is_over_before_the_crash_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hold, and nothing would have been tried."""
     monkeypatch.setattr(settings, "crash", "@99999")
-    with pytest.raises(RuntimeError, match="'@99999' has only .* has not died there"):
+    with pytest.raises(RuntimeError, match="has not died there"):
         crash_everywhere(shop, Order(), SERVICES)
 
 
