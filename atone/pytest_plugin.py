@@ -10,6 +10,7 @@ import inspect
 import os
 import sys
 from collections.abc import Generator, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +53,13 @@ def durable(tmp_path: Path) -> Durable:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Tell crash tests which test they are, and what the run asks of them."""
-    settings = _settings()
+    option = item.config.getoption
+    asked = [option(f"--saga-{what}") for what in ("seed", "crash", "crashes", "budget")]
+    settings = _settings(load=any(one is not None for one in asked))
     if settings is None:
         return (yield)
-    option = item.config.getoption
     settings.test = _here(item)
-    settings.seed, settings.crash = option("--saga-seed"), option("--saga-crash")
-    settings.crashes, settings.budget = option("--saga-crashes"), option("--saga-budget")
+    settings.seed, settings.crash, settings.crashes, settings.budget = asked
     settings.progress = _Progress(item.config)
     before = len(settings.lines)
     try:
@@ -94,9 +95,10 @@ def _here(item: pytest.Item) -> str:
     return os.path.relpath(item.config.rootpath / file, item.config.invocation_params.dir) + colons + name
 
 
-def _settings() -> Settings | None:
-    """The settings of crash tests, if this run has any."""
-    module = sys.modules.get("atone.testing.settings")
+def _settings(*, load: bool = False) -> Settings | None:
+    """The settings of crash tests, if this run has any: a test may be the first to import what they are for."""
+    name = "atone.testing.settings"
+    module = import_module(name) if load else sys.modules.get(name)
     return module.settings if module is not None else None
 
 

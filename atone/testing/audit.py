@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,16 @@ def _existing(name: str | os.PathLike[str]) -> Path:
     path = Path(name)
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
-    if path.stat().st_size == 0:
+    if path.stat().st_size == 0 or _is_blank(path):
         raise NotAStore(str(path), "an empty file")  # SQLite would take it for an empty database, and fill it
     return path
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether it is a database without tables, in which the store would make its own."""
+    with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.DatabaseError):
+        return not connection.execute("select count(*) from sqlite_schema").fetchone()[0]
+    return False
 
 
 def _unsound(path: Path) -> list[Violation]:

@@ -22,6 +22,10 @@ Scenario = Callable[[Simulation], Awaitable[None]]
 
 #: Deaths in one history, at the most.
 DEEPEST = 2
+_SHORTER = (
+    "history '{}' has only {} callbacks: its process has not died there. Where nobody named it by hand, something in "
+    "it is not the same each time: what a test and its steps do must depend on nothing real"
+)
 
 
 @define
@@ -155,6 +159,8 @@ class Campaign:
             if watch:
                 sim.watch()
             sim.play(self.scenario, again=self._again(history))
+            if history.crashes and sim.steps < history.crashes[-1]:
+                raise RuntimeError(_SHORTER.format(history, sim.steps))
             self.coverage.histories += 1
             self.coverage.ends.update(sim.ends())
             calls = dict.fromkeys(name for fake in sim.fakes for name, _ in fake.ledger.calls)

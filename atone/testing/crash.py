@@ -55,8 +55,9 @@ def crash_everywhere(*args: Any, **options: Any) -> Any:
     Histories are: the undisturbed run; runs in which one action of a `FakeService` is refused, or takes effect late
     and without an answer; each of them killed before every callback since which the steps, the disk, a participant
     or the wire have moved (`every=True`: before every callback at all); and with `crashes=2` each of those killed
-    once more in its recovery. `messages` are sent to the order. `budget` is in seconds. Raises `SagaFailure`, whose
-    text is the story of the first history that broke a promise; `only="charge=late@17"` runs that history alone.
+    once more in its recovery, but for those with late effects (`every=True`: those as well). `messages` are sent to
+    the order. `budget` is in seconds. Raises `SagaFailure`, whose text is the story of the first history that broke a
+    promise; `only="charge=late@17"` runs that history alone.
     """
     sagas: list[Saga[Any]] = [one for one in args if isinstance(one, Saga)]
     rest = [one for one in args if not isinstance(one, Saga)]
@@ -64,8 +65,10 @@ def crash_everywhere(*args: Any, **options: Any) -> Any:
         rest.insert(0, options.pop("input"))
     decorates = not rest
     unknown = set(options) - _OPTIONS - (set() if decorates else _OPTIONS_OF_CALLS)
-    if not sagas or unknown:
+    several = not decorates and len(sagas) > 1
+    if not sagas or unknown or several:
         what = f"has no option {', '.join(map(repr, sorted(unknown)))}" if unknown else "needs a saga"
+        what = "runs one saga with one input" if several else what
         raise TypeError(f"crash_everywhere() {what}: crash_everywhere(saga, input, services, ...)")
     return _Decorator(sagas, options) if decorates else _crash(sagas[0], *rest, **options)
 

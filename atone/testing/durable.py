@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from attrs import field, frozen
 
 #: Seconds that a child may take.
 TIMEOUT = 60.0
+_POINT = re.compile(r"commit [1-9]\d*:(before|after)")
 
 
 @frozen
@@ -32,8 +34,10 @@ class Durable:
 
         `at` is a commit, `"commit 3:before"` or `"commit 3:after"` (before it reaches the disk; after, when nobody
         has been told); `after` are real seconds from the first commit. Raises `AssertionError` where the child ended
-        before it could be killed, with what it said.
+        before it could be killed, with what it said, and `ValueError` where neither says when.
         """
+        if (at is None) == (after is None) or not _POINT.fullmatch(at or "commit 1:after"):
+            raise ValueError(f"say when it is to die: at='commit 3:after', or after=0.5, and not {at=}, {after=}")
         child = self._run(serve, at or "", "" if after is None else str(after))
         assert child.returncode == -signal.SIGKILL, f"the child was not killed, but ended:\n{child.stderr}"
 

@@ -18,6 +18,8 @@ from typing import Any, cast
 from anyio._backends import _asyncio as anyio_asyncio
 from anyio._backends._asyncio import CancelScope
 
+from .indoors import IndoorLoop
+
 
 class SimTask(asyncio.Task[Any]):
     """A task of a simulated loop."""
@@ -54,13 +56,14 @@ class _Entered(dict[CancelScope, None]):
 
 
 def _put_scopes_in_order() -> None:
-    """For the whole process, as there is one anyio in it; to whoever simulates nothing it makes no difference."""
+    """There is one anyio in a process: a scope that is made outside of a simulation stays as anyio makes it."""
     init = CancelScope.__init__
 
     @wraps(init)
     def init_in_order(scope: CancelScope, *args: Any, **options: Any) -> None:
         init(scope, *args, **options)
-        scope._child_scopes = cast("Any", _Entered())
+        if isinstance(asyncio._get_running_loop(), IndoorLoop):
+            scope._child_scopes = cast("Any", _Entered())
 
     cast("Any", CancelScope).__init__ = init_in_order
 

@@ -101,11 +101,6 @@ class World:
             self.fuse.burnt = True
         return not self.fuse.burnt
 
-    async def point(self, name: str) -> None:
-        """A named crash point in something that a process awaits: where it dies, this never returns."""
-        if not self.passed(name):
-            await never()
-
     async def alive(self) -> None:
         """Return only in a process that lives."""
         if self.loop is None or asyncio._get_running_loop() is not self.loop:  # noqa: SLF001

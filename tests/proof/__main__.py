@@ -63,7 +63,8 @@ class Proof:
             sizes = [(layer, self.size or max(int(share * LAYERS[layer].size), 1)) for layer in self.layers]
             for done in as_completed([threads.submit(self._torment, *size, seed) for size in sizes]):
                 if found := done.result():
-                    self.report.add(*found)
+                    layer = found[0]
+                    self.report.add(*found, wanted=0 if self.is_over else dict(sizes)[layer])
 
     def _torment(self, layer: str, size: int, seed: int) -> tuple[str, Counts, float] | None:
         """One run of one layer, as far as there is time, with what it did in how many seconds."""
@@ -123,10 +124,13 @@ def main() -> int:
 def _again(options: argparse.Namespace) -> int:
     """One case, as a violation says."""
     counts = Counts()
-    for layer in options.layer:
+    for layer in options.layer or ():
+        if (reason := why_not(layer)) is not None:
+            print(f"– {layer} cannot run here: it {reason}")
+            continue
         counts += run(layer, options.size or LAYERS[layer].size, options.seed or 1, index=options.index)
-    print("\n".join(counts.violations) or "no violation")
-    return bool(counts.violations)
+    print("\n".join(counts.violations) or ("no violation" if counts.cases else "no such case: nothing was tried"))
+    return bool(counts.violations) or not counts.cases
 
 
 def _possible(layers: list[str], report: Report) -> Iterator[str]:

@@ -18,14 +18,14 @@ from atone import PermanentError, StepContext
 
 from . import iolog
 
-#: What participants promise: a repeat under a known key changes nothing; and what undoes an action closes that action's
-#: key for ever. `mutants.py` breaks them.
-HONOURS_KEYS = HONOURS_TOMBSTONES = True
-
 
 @define
 class Effects:
-    """What a run of lines adds up to."""
+    """What a run of lines adds up to.
+
+    Participants promise that a repeat under a known key changes nothing, and that what undoes an action closes that
+    action's key for ever.
+    """
 
     calls: defaultdict[str, int] = field(factory=lambda: defaultdict(int))
     effective: defaultdict[str, int] = field(factory=lambda: defaultdict(int))
@@ -38,13 +38,11 @@ class Effects:
             case ["do", order, step, _, key, _]:
                 self.calls[key] += 1
                 self.keys[order, step].add(key)
-                repeated = HONOURS_KEYS and self.effective[key] > 0
-                if key not in self.closed and not repeated:
-                    self.effective[key] += 1
+                if key not in self.closed:
+                    self.effective[key] = 1
             case ["undo", _, _, _, _, action_key]:
                 self.effective[action_key] = 0
-                if HONOURS_TOMBSTONES:
-                    self.closed.add(action_key)
+                self.closed.add(action_key)
             case _:
                 pass
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from . import iolog
-from .counts import Counts, Layer
+from .counts import BROKEN, Counts, Layer
 from .layers import LAYERS
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def run(
             if until(total):
                 return total
         if started.wait() != 0:
-            total.violations.append(f"the proof itself: a worker of {layer} ended with {started.returncode}")
+            total.violations.append(f"{BROKEN}: a worker of {layer} ended with {started.returncode}")
     return total
 
 

@@ -9,6 +9,9 @@ from typing import Protocol, Self
 
 from attrs import asdict, define, field
 
+#: Violations of no promise: what a case raised, and a worker that died. A mutant that does no more is not caught.
+UNFORESEEN, BROKEN = "not foreseen", "the proof itself"
+
 
 @define
 class Counts:
@@ -17,13 +20,13 @@ class Counts:
     histories: int = 0  #: simulated lives of orders, from their start to an end, or to a wait with a reason
     examples: int = 0  #: sequences of what clients, participants, disks and processes do, drawn by Hypothesis
     crash_points: int = 0  #: different moments at which a simulated process was killed
-    images: int = 0  #: legal contents of the disk after a loss of power, no two alike
+    images: int = 0  #: legal contents of the disk after a loss of power, none drawn twice; some are alike
     io_faults: int = 0  #: operations on files that failed, or at which the process died
     kills: int = 0
     takeovers: int = 0  #: of a stopped owner, which came back
     hostile_rows: int = 0
     cases: int = 0  #: in which this was done
-    caught: int = 0  #: cases that showed a violation
+    caught: int = 0  #: cases that showed a promise broken
     violations: list[str] = field(factory=list)
 
     def __iadd__(self, other: Counts) -> Self:

@@ -31,6 +31,7 @@ WORKERS = 2
 PER_CASE = 500
 #: cases into which all crash points are dealt; a size of `SHARES * PER_CASE` takes every one of them
 SHARES = 100
+_ROUND = 25  #: shares by which a seed begins behind the last: a soak, which takes so many a round, comes to all
 
 
 @frozen
@@ -193,7 +194,8 @@ def prepare(seed: int, _size: int, _folder: Path) -> Case:
 
     def case(index: int) -> Counts:
         counts = Counts()
-        for point in points[index::SHARES] if index < SHARES else ():
+        share = (index + seed * _ROUND) % SHARES
+        for point in points[share::SHARES] if index < SHARES else ():
             _kill(seed, point, counts)
         return counts
 

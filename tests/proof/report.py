@@ -17,6 +17,7 @@ from .layers import LAYERS
 
 _ROOT = Path(__file__).parents[2]
 _BESIDES = {"cases", "caught"}  #: what only the mutants are judged by
+_ENOUGH = 0.9  #: of what was wanted: how much a case counts is not the same each time
 
 
 @define
@@ -28,15 +29,19 @@ class Report:
     layers: dict[str, int] = field(factory=dict)  #: what each layer did, in its own unit
     seconds: dict[str, float] = field(factory=dict)  #: by layer
     not_run: dict[str, str] = field(factory=dict)  #: layers that this machine cannot run, and why
+    short: list[str] = field(factory=list)  #: layers that came to their end and tried too little
     mutants_planted: int = 0
     mutants_caught: int = 0
     survivors: list[str] = field(factory=list)  #: mutants that nothing caught
     interrupted: bool = False
 
-    def add(self, layer: str, counts: Counts, seconds: float) -> None:
-        """A layer has run."""
+    def add(self, layer: str, counts: Counts, seconds: float, *, wanted: int = 0) -> None:
+        """A layer has run; to its end, where it is said how much of it was `wanted`."""
         self.counts += counts
-        self.layers[layer] = self.layers.get(layer, 0) + getattr(counts, LAYERS[layer].unit)
+        done = getattr(counts, LAYERS[layer].unit)
+        if done < _ENOUGH * wanted:
+            self.short.append(f"{layer}: {done:,} of {wanted:,}")
+        self.layers[layer] = self.layers.get(layer, 0) + done
         self.seconds[layer] = round(self.seconds.get(layer, 0.0) + seconds, 1)
 
     def judge(self, mutant: str, *, caught: bool) -> None:
@@ -49,7 +54,7 @@ class Report:
     @property
     def failed(self) -> bool:
         """Whether anything is not as it should be on this machine."""
-        return bool(self.counts.violations or self.survivors)
+        return bool(self.counts.violations or self.survivors or self.short)
 
     @property
     def sum(self) -> str:
@@ -58,6 +63,7 @@ class Report:
         parts = [f"{value:,} {name}" for name, value in counts if isinstance(value, int) and name not in _BESIDES]
         if self.mutants_planted:
             parts.append(f"{self.mutants_caught} of {self.mutants_planted} mutants caught")
+        parts += [f"too few {one}" for one in self.short]
         return ", ".join([*parts, f"{len(self.counts.violations)} violations"])
 
     def write(self, path: Path) -> None:
@@ -70,6 +76,7 @@ class Report:
             "mutants_caught": self.mutants_caught,
             "mutants_survived": self.survivors,
             "not_run": self.not_run,
+            "short": self.short,
             "interrupted": self.interrupted,
             "seed": self.seed,
             "layers": self.layers,

@@ -38,15 +38,24 @@ def prepare(seed: int, size: int, _folder: Path) -> Case:
 
     def case(index: int) -> Counts:
         scenario, luck, crash = histories[index]
-        wrong = [f"{text} ({scenario.name}, seed {luck}, crash {crash})" for text in live(scenario, luck, crash)]
-        return Counts(histories=1, crash_points=int(crash > 0), violations=wrong)
+        died, found = live(scenario, luck, crash)
+        wrong = [f"{text} ({scenario.name}, seed {luck}, crash {crash})" for text in found]
+        return Counts(histories=1, crash_points=int(died), violations=wrong)
 
     return case
 
 
-def live(scenario: Scenario, seed: int, crash: int) -> list[str]:
-    """Run one history, killed before a callback (0: never); what is wrong with it."""
+def live(scenario: Scenario, seed: int, crash: int) -> tuple[bool, list[str]]:
+    """Run one history, killed before a callback (0: never): whether it lasted so long, and what is wrong with it."""
     sim = Simulation(scenario.saga, provide=SERVICES, seed=seed, crashes=[crash] if crash else [])
+    try:
+        wrong = _lived(scenario, sim, seed, crash)
+        return 0 < crash <= sim.steps, wrong
+    finally:
+        sim.close()
+
+
+def _lived(scenario: Scenario, sim: Simulation, seed: int, crash: int) -> list[str]:
     try:
         _drive(scenario, sim, random.Random(f"{seed}/{crash}"))
         found = [f"{one.check}: {one.detail}" for one in sim.violations()]
@@ -55,8 +64,6 @@ def live(scenario: Scenario, seed: int, crash: int) -> list[str]:
         return [f"{one.check}: {one.detail}" for one in failure.violations]
     except AssertionError as error:
         return [str(error)]
-    finally:
-        sim.close()
 
 
 def _callbacks(scenario: Scenario, seed: int) -> int:

@@ -87,7 +87,9 @@ async def _story(season: Season) -> None:
     await asyncio.sleep(chance.choice((0.0, 1.0, 5.0)))
     for task in machine:
         task.cancel()
-    await asyncio.wait(machine)
+    for ended in await asyncio.gather(*machine, return_exceptions=True):
+        if not isinstance(ended, asyncio.CancelledError):  # it goes on until it is told to stop, or something broke it
+            raise RuntimeError("a hazard has ended by itself") from ended  # noqa: TRY004  # no type is wrong
     await _calm_down(season)
     await asyncio.gather(*people, operator)
     for process in season.processes:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.proof.campaign import ROOT
+from tests.proof.counts import Counts
+from tests.proof.report import Report
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -49,3 +51,14 @@ def test_a_soak_that_is_interrupted_writes_what_it_has(tmp_path: Path) -> None:
     assert run.returncode == 0
     assert written["histories"] >= 10
     assert written["interrupted"] is True
+
+
+def test_a_layer_that_tries_less_than_was_wanted_fails_the_run() -> None:
+    """Nothing found is no news where nothing was looked for; of what was cut short, nothing was wanted."""
+    report = Report(1)
+    report.add("takeovers", Counts(takeovers=99), 1.0, wanted=100)
+    report.add("kills", Counts(kills=10), 1.0)
+    assert not report.failed
+    report.add("hostile", Counts(hostile_rows=500), 1.0, wanted=20_000)
+    assert report.failed
+    assert "too few hostile: 500 of 20,000" in report.sum

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.proof.counts import Counts
 from tests.proof.layers import LAYERS
 from tests.proof.mutants import MUTANTS, Mutant
 from tests.proof.mutants.hunt import BUDGETS, hunt
@@ -33,6 +34,16 @@ def test_a_mutant_is_caught_and_it_is_said_by_what() -> None:
     (found,) = hunt([MUTANTS["undone_in_order"]], 1, once=True)
     assert found.caught > 0
     assert found.checks[0].startswith("S3")
+
+
+def test_a_mutant_that_only_breaks_the_case_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that has moved on under a mutant is no promise that was broken."""
+    told = Counts(cases=3, violations=["not foreseen: AttributeError(...)", "the proof itself: a worker ended with 1"])
+    monkeypatch.setattr("tests.proof.mutants.hunt.run", lambda *_args, **_options: told)
+    (found,) = hunt([MUTANTS["undone_in_order"]], 1, once=True)
+    assert found.caught == 0
+    assert "SURVIVED 3 cases" in str(found)
+    assert "not foreseen" in str(found)
 
 
 def test_a_mutant_that_is_not_hunted_is_said_to_survive() -> None:

@@ -24,7 +24,7 @@ from types import FrameType
 from typing import cast
 
 from . import days, lives
-from .counts import Case, Counts, Layer
+from .counts import UNFORESEEN, Case, Counts, Layer
 from .layers import LAYERS
 from .mutants import MUTANTS
 
@@ -104,8 +104,8 @@ def _tried(case: Case, index: int, again: str) -> Counts:
         counts = case(index)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        counts = Counts(violations=[f"not foreseen: {error!r:.300} at {place.filename}:{place.lineno}"])
-    counts.cases, counts.caught = 1, int(bool(counts.violations))
+        counts = Counts(violations=[f"{UNFORESEEN}: {error!r:.300} at {place.filename}:{place.lineno}"])
+    counts.cases, counts.caught = 1, int(any(not text.startswith(UNFORESEEN) for text in counts.violations))
     counts.violations = [f"{text[:_LONGEST]} | {again}" for text in counts.violations[:_MOST]]
     return counts
 

@@ -208,6 +208,13 @@ def test_one_history_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(coverage.ends) <= {Status.COMPENSATED, Status.COMPLETED}
 
 
+def test_a_history_that_is_over_before_the_crash_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold, and nothing would have been tried."""
+    monkeypatch.setattr(settings, "crash", "@99999")
+    with pytest.raises(RuntimeError, match="has not died there"):
+        crash_everywhere(shop, Order(), SERVICES)
+
+
 @pytest.mark.parametrize("text", ["@", "@3", "charge=late@3,17"])
 def test_a_history_is_read_as_it_is_written(text: str) -> None:
     """So that one line does it again."""

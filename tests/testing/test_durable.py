@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -106,6 +107,13 @@ def test_a_child_that_ends_before_it_is_killed_fails_the_test(durable: Durable) 
     """A test that kills nobody proves nothing."""
     with pytest.raises(AssertionError, match="not killed"):
         durable.kill(serve, at="commit 99:before")
+
+
+@pytest.mark.parametrize("when", [{}, {"at": "comit 3:after"}, {"at": "charge:after_effect"}, {"at": "", "after": 1.0}])
+def test_a_kill_that_would_never_come_is_refused_at_once(durable: Durable, when: dict[str, Any]) -> None:
+    """Rather than after a minute, in which a service had served in vain."""
+    with pytest.raises(ValueError, match="say when it is to die"):
+        durable.kill(serve, **when)
 
 
 def test_a_child_that_fails_is_quoted(durable: Durable) -> None:

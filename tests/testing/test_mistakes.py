@@ -34,6 +34,7 @@ crash: Any = crash_everywhere  # as one calls it who runs no type checker
         (lambda: crash(shop, Order(), SERVICES, crashes=3), ValueError, "at most 2 times"),
         (lambda: crash(shop, Order(), SERVICES, store="sqllite"), ValueError, "one of memory, sqlite"),
         (lambda: crash(ship, Order(), SERVICES), TypeError, "needs a saga"),
+        (lambda: crash(shop, patient, Order(), SERVICES), TypeError, "runs one saga"),
         (lambda: crash(shop, Order(), SERVICES, messages=[Order()]), TypeError, "no message at all"),
         (lambda: crash(patient, Order(), SERVICES, messages=[Order()]), TypeError, "awaits: Approve, Decl"),
         (lambda: crash(patient, Order(), SERVICES, messages=[Approve]), TypeError, "the class Approve"),

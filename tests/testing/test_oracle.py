@@ -195,6 +195,11 @@ def test_answers_that_were_not_true() -> None:
     assert told(Promise("start", "1", "", "")) == set()
     assert told(Promise("start", "2", "", "")) == {"S7 an answer is durable"}
     assert told(Promise("send", "1", "m", "ACCEPTED"), lines=BEST[:2]) == {"S7 an answer is durable"}
+    received: Line = ("RECEIVED", "approval", None, RUNNING, RUNNING, None)
+    two = (Promise("send", "1", "m", "ACCEPTED"), Promise("send", "1", "n", "ACCEPTED"))
+    assert told(two[0], lines=[*BEST[:2], received]) == set()
+    assert told(*two, lines=[*BEST[:2], received, received]) == set()
+    assert told(*two, lines=[*BEST[:2], received]) == {"S7 an answer is durable"}
     assert told(Promise("cancel", "1", "c", "ACCEPTED")) == {"S12 truthful answers"}
     assert told(Promise("cancel", "1", "c", "TOO_LATE"), lines=BEST[:2]) == {"S12 truthful answers"}
     twice = (Promise("cancel", "1", "c", "TOO_LATE"), Promise("cancel", "1", "c", "ALREADY_FINISHED"))

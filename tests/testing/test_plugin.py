@@ -97,6 +97,16 @@ def test_a_seed_for_the_whole_run(user: Path) -> None:
     assert "3 passed" in pytest_in(user, "--saga-seed=9").stdout
 
 
+def test_options_reach_a_test_that_imports_the_kit_itself(user: Path) -> None:
+    """It is the first to do so, and its options were read before."""
+    lines = ["from test_user import saga, Order, Payments", "from atone.testing import crash_everywhere"]
+    lines.append("assert crash_everywhere(saga, Order(), [Payments]).histories == 1")
+    late = "def test_late():\n" + "".join(f"    {line}\n" for line in lines)
+    (user / "test_late.py").write_text(late, encoding="utf-8")
+    run = pytest_in(user, "test_late.py", "--saga-crash=@5", "-p", "no:anyio")
+    assert "1 passed" in run.stdout, run.stdout + run.stderr
+
+
 def test_a_failure_names_the_command_that_repeats_it(user: Path) -> None:
     """And that command runs the one history, which fails in the same way."""
     test = user / "test_user.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from random import Random
+from typing import Any, cast
 from weakref import ref
 
 import anyio
@@ -51,6 +52,15 @@ def test_anyio_still_has_the_members_that_are_replaced() -> None:
     assert hasattr(anyio.CancelScope, "__init__")
     assert hasattr(anyio_asyncio.CancelScope, "_child_scopes")
     assert hasattr(anyio_asyncio, "_task_states")
+
+
+def test_scopes_outside_of_a_simulation_are_left_as_anyio_makes_them() -> None:
+    """A service that imports `verify` runs on the anyio that it has installed."""
+
+    async def kept() -> type:
+        return type(cast("Any", anyio.CancelScope())._child_scopes)
+
+    assert asyncio.run(kept()) is set
 
 
 def test_nothing_is_kept_of_the_tasks_of_the_dead() -> None:

@@ -111,6 +111,17 @@ def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path: Path, content
     assert path.read_bytes() == content
 
 
+def test_a_database_without_tables_is_not_made_a_store(tmp_path: Path) -> None:
+    """It is not empty, and belongs to whoever made it."""
+    path = tmp_path / "orders.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("create table theirs (a); drop table theirs;")
+    content = path.read_bytes()
+    with pytest.raises(NotAStore, match=r"orders\.db"):
+        asyncio.run(verify(path))
+    assert path.read_bytes() == content
+
+
 @pytest.mark.parametrize(
     "statement",
     [

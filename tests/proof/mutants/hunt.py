@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from attrs import frozen
 
 from ..campaign import run
-from ..counts import Counts
+from ..counts import BROKEN, UNFORESEEN, Counts
 from .mutant import Mutant
 
 #: How much of each layer a mutant must survive, in the layer's unit.
@@ -37,11 +37,13 @@ class Found:
     tried: int  #: cases
     caught: int  #: of these
     checks: tuple[str, ...]  #: that caught it, the most frequent first
+    broke: str  #: how often it broke the case or the worker instead, which shows nothing of the engine's promises
     seconds: float
 
     def __str__(self) -> str:
         if not self.caught:
-            return f"{self.mutant.name} SURVIVED {self.tried:,} cases of {self.mutant.layer}: {self.mutant.sentence}"
+            tried = f"{self.tried:,} cases of {self.mutant.layer}" + (f" ({self.broke})" if self.broke else "")
+            return f"{self.mutant.name} SURVIVED {tried}: {self.mutant.sentence}"
         return f"{self.mutant.name}: caught by {self.mutant.layer}, {self.caught:,} of {self.tried:,}, {self.checks[0]}"
 
 
@@ -64,6 +66,6 @@ def _hunted(mutant: Mutant, seed: int, once: bool, stop: Callable[[], bool]) -> 
     budget = BUDGETS[mutant.layer]
     counts = run(mutant.layer, budget, seed, mutant=mutant.name, workers=1, until=enough)
     checks = Counter(violation.split(": ")[0] for violation in counts.violations)
+    broke = [f"{one} {checks.pop(one)} time(s)" for one in (UNFORESEEN, BROKEN) if one in checks]
     names = tuple(name for name, _ in checks.most_common())
-    caught = counts.caught or min(len(counts.violations), 1)  # some do not even let the layer begin
-    return Found(mutant, max(counts.cases, caught), caught, names, time.monotonic() - began)
+    return Found(mutant, counts.cases, counts.caught, names, ", ".join(broke), time.monotonic() - began)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
 from attrs import evolve
 
@@ -26,13 +27,14 @@ Planted = AbstractContextManager[object]
 def effect_before_intent() -> Planted:
     """A step is called while the commit that announces it is still on its way."""
     real_advance, real_perform = Actor._advance, Runner.perform
-    begun: set[tuple[int, Run]] = set()
+    of: WeakKeyDictionary[Runner, set[tuple[int, Run]]] = WeakKeyDictionary()  # orders of another case have these keys
 
     def advance(self: Actor[Any], turn: Turn[Any]) -> Advance:
         self.host.stage.perform(self.key, turn.decision.state, turn.decision.effects)
         return real_advance(self, turn)
 
     def perform(self: Runner, key: int, state: Any, effects: tuple[Any, ...]) -> None:
+        begun = of.setdefault(self, set())
         new = tuple(run for run in effects if (key, run) not in begun)
         begun.update((key, run) for run in new)
         real_perform(self, key, state, new)
