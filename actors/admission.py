@@ -41,9 +41,12 @@ class Admission:
     def take(self, present: int) -> list[int]:
         """Remove and return the next page of those that may come in where so many are there already."""
         taken: list[int] = []
+        # However many are called for, a quarter of each page is left to work that the window has room for.
+        share = self._limits.page // 4 if self.work and present < self._limits.window else 0
         for call in Call:
             line = self._wanted[call]
-            room = min(self._limits.page, self._bound(call) - present) - len(taken)
+            most = self._limits.page - (share if call is not Call.WORK else 0)
+            room = min(most, self._bound(call) - present) - len(taken)
             first = list(islice(line, max(room, 0)))
             for key in first:
                 del line[key]
@@ -53,6 +56,11 @@ class Admission:
     def _bound(self, call: Call) -> int:
         """How many actors may be in memory before one that is wanted for this has to wait."""
         return self._limits.window + self._limits.reserve * (Call.WORK - call)
+
+    @property
+    def work(self) -> int:
+        """How many are wanted for work, and stand in line for a place in the window."""
+        return len(self._wanted[Call.WORK])
 
     def clear(self) -> None:
         """Nobody is wanted any more."""

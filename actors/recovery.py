@@ -223,5 +223,5 @@ class Recovery(Generic[S]):
                 self.supervisor.wake(key, call)
 
     def _room(self) -> int:
-        """How many more actors may be wanted."""
-        return self._limits.window - self.supervisor.present - len(self.supervisor.wanted)
+        """How many more actors may be wanted for work."""
+        return self._limits.window - self.supervisor.present - self.supervisor.wanted.work

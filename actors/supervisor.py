@@ -102,7 +102,7 @@ class Supervisor(Generic[S]):
         Those who wait have their place already, so that nobody overtakes them. Nor does anybody queue who need not:
         through the disk an actor costs a commit and a read more, and a queue that only grows slower would never end.
         """
-        taken = self.present + len(self.wanted) + self.behind
+        taken = self.present + self.wanted.work + self.behind
         return not (taken >= self.limits.window or self.stopping or self.sick.is_set()) and self.may_act()
 
     def runs(self, id: str) -> bool:

@@ -198,7 +198,7 @@ def live(connection: sqlite3.Connection, limit: int) -> list[Count]:
     while found := rows(connection, "next_run", **run):
         run = dict(zip(run, found[0], strict=True))
         if run["phase"] != Phase.FINAL:
-            status = run["status"].decode("utf-8", "surrogateescape")
+            status = (run["status"] or b"").decode("utf-8", "surrogateescape")  # a damaged one may be null
             counts += [
                 Count(Definition(*definition), status, _PHASES.get(run["phase"], Phase.IDLE), number)
                 for *definition, number in rows(connection, "length_of_run", limit=limit, **run)

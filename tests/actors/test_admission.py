@@ -18,6 +18,12 @@ def test_requests_go_before_news_and_news_before_work() -> None:
     assert [admission.take(0), admission.take(0), admission.take(0)] == [[5, 3, 4, 1], [2], []]
 
 
+def test_a_crowd_that_is_called_leaves_a_place_in_each_page_to_work() -> None:
+    """Otherwise new orders would wait for the last of a million messages."""
+    admission = line(WORK=[1, 2], NEWS=[3, 4, 5, 6, 7, 8, 9])
+    assert [admission.take(0), admission.take(0), admission.take(0)] == [[3, 4, 5, 1], [6, 7, 8, 2], [9]]
+
+
 def test_a_full_window_lets_in_whoever_is_called_up_to_the_reserve() -> None:
     """And requests up to twice that: neither long work nor many messages keep a cancel out."""
     admission = line(WORK=[1], NEWS=[2, 3, 4], REQUEST=[5, 6, 7])
