@@ -63,7 +63,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     settings.progress = _Progress(item.config)
     before = len(settings.lines)
     try:
-        return (yield)
+        result = yield
+        _judge(item)
+        return result
     finally:
         settings.progress("")
         for line in settings.lines[before:]:
@@ -87,6 +89,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("crash tests of sagas")
         for line in settings.lines:
             terminalreporter.line(line)
+
+
+def _judge(item: pytest.Item) -> None:
+    """A test that has passed, and has not asked whether every promise was kept, is asked: it may not have looked."""
+    from .testing import Simulation  # noqa: PLC0415  # it is there: this run has settings
+
+    sim = getattr(item, "funcargs", {}).get("sim")
+    if isinstance(sim, Simulation) and sim.begun and not sim.judged:
+        sim.check()
 
 
 def _here(item: pytest.Item) -> str:

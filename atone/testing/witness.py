@@ -46,8 +46,16 @@ class Witness(Site):
             if count > 0 and evidence.owner(key)[0] == order
         }
 
+    judged: bool = False  #: whether anybody has asked for the violations
+
+    @property
+    def begun(self) -> bool:
+        """Whether an order was started."""
+        return self.world.fuse.armed
+
     def violations(self) -> list[Violation]:
         """Every promise that was broken."""
+        self.judged = True
         return judge(self.evidence())
 
     def check(self) -> None:
@@ -55,7 +63,7 @@ class Witness(Site):
 
         Raises `RuntimeError` where no order was started: nothing would have been checked.
         """
-        if not self.world.fuse.armed:
+        if not self.begun:
             raise RuntimeError("no order was started: `await sim.start(saga, input)`, in an `async def` test")
         found = self.violations()
         if found:

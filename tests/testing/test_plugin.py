@@ -33,7 +33,7 @@ async def refund(order: Order, payments: Payments, ctx: StepContext) -> None:
 saga = Saga("pay", input=Order, steps=[charge])
 
 async def test_fixture(sim):
-    payments = sim.provide(Payments)
+    sim.provide(Payments)
     await sim.start(saga, Order(), id="1")
     await sim.settle()
     assert sim.seed == {seed}
@@ -120,6 +120,27 @@ def test_a_failure_names_the_command_that_repeats_it(user: Path) -> None:
     assert "1 failed" in once.stdout
     assert "S2 net zero" in run.stdout
     assert "S2 net zero" in once.stdout
+
+
+@pytest.mark.parametrize(("refund", "verdict"), [(RIGHT, "1 passed"), (WRONG, "S2 net zero")])
+def test_a_test_that_asks_for_no_judgement_is_judged(user: Path, refund: str, verdict: str) -> None:
+    """All that it asserts is true, and the money is gone."""
+    test = user / "test_user.py"
+    test.write_text(test.read_text(encoding="utf-8").replace(RIGHT, refund), encoding="utf-8")
+    plain = """
+from atone import Status
+from test_user import Order, Payments, saga
+
+async def test_plain(sim):
+    sim.provide(Payments)
+    sim[Payments].charge.plan(*["applied_answer_lost"] * 9)
+    await sim.start(saga, Order(), id="1")
+    await sim.settle()
+    assert sim.status("1") is Status.COMPENSATED
+"""
+    (user / "test_plain.py").write_text(plain, encoding="utf-8")
+    run = pytest_in(user, "test_plain.py", "-p", "no:anyio")
+    assert verdict in run.stdout, run.stdout + run.stderr
 
 
 def test_crashes_and_budget_can_be_set_for_the_run(user: Path) -> None:
