@@ -240,6 +240,6 @@ def _kill(seed: int, point: Point, counts: Counts) -> None:
                 counts.crash_points += 1
     except SagaFailure as failure:
         counts.violations += [
-            f"{point.saga} on {point.store}: {failure.story.again}: {one}" for one in failure.violations
+            f"{one} [{point.saga} on {point.store}: {failure.story.again}]" for one in failure.violations
         ]
     counts.histories += campaign.coverage.histories

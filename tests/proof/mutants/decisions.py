@@ -58,6 +58,12 @@ def doubt_forgotten() -> Planted:
     return patch.object(ladder, "_in_doubt", certain)
 
 
+@mutant("machines")
+def doubt_forgotten_in_a_machine() -> Planted:
+    """The same, in what Hypothesis draws."""
+    return doubt_forgotten()
+
+
 @mutant("scenarios")
 def refusal_clears_doubt() -> Planted:
     """A refusal of the second attempt is taken as proof that the first had no effect."""

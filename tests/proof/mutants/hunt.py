@@ -22,6 +22,9 @@ BUDGETS = {
     "kills": 60,
     "takeovers": 60,
     "hostile": 5_000,
+    "exhaustive": 5_000,
+    "machines": 100,
+    "full_disk": 8,
 }
 _PATIENCE = 240.0  #: seconds for one mutant: some run in circles
 _AT_ONCE = 2

@@ -47,6 +47,12 @@ def failed_is_done() -> Planted:
     return patch.object(SqliteStore, "_commit", hopeful)
 
 
+@mutant("full_disk")
+def failed_is_done_on_a_full_disk() -> Planted:
+    """The same, where there really is no room."""
+    return failed_is_done()
+
+
 @mutant("power_loss")
 def history_apart() -> Planted:
     """The history of a transition is written in a commit of its own."""

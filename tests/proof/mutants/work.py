@@ -72,6 +72,12 @@ def attempts_begin_anew() -> Planted:
     return patch.object(snapshot, "decode", decode)
 
 
+@mutant("exhaustive")
+def attempts_begin_anew_everywhere() -> Planted:
+    """The same, wherever a life may begin."""
+    return attempts_begin_anew()
+
+
 @mutant("scenarios")
 def budget_begins_anew() -> Planted:
     """The tries that a step has used up are forgotten when the order is read from disk."""
