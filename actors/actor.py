@@ -124,9 +124,8 @@ class Actor(Generic[S]):
 
     def receive(self, event: object) -> None:
         """Take a report of the actor's own effects or timers, and act on it if nothing is on its way."""
-        self.mailbox.reports += (event,)
-        if self.turn is None:
-            self.proceed()
+        self.mailbox.report(event)
+        self.proceed()
 
     def deliver(self, messages: tuple[Message, ...]) -> None:
         """Take messages that were accepted, and act on them if nothing is on its way."""
@@ -209,7 +208,7 @@ class Actor(Generic[S]):
                     more = self.behaviour.decide(state, event, moment)
                 decision = more if decision is None else decision.then(more)
                 taken += (event,)
-                event = mailbox.take(accepts, decision.state) if mailbox.reports or mailbox.messages else None
+                event = mailbox.take(accepts, decision.state) if mailbox else None
             assert decision is not None, "there was an event"
             if not decision.history and not decision.answers and decision.state is self.state:
                 return None
@@ -264,7 +263,7 @@ class Actor(Generic[S]):
             self.host.committed(self, turn.decision.answers)
             if turn.decision.effects and not self._act(turn.decision.effects):
                 return
-            if self.mailbox.reports or self.mailbox.messages:
+            if self.mailbox:
                 self.proceed()
             elif turn.snapshot.phase is not Phase.ACTIVE:
                 self.host.settled(self)

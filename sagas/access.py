@@ -163,10 +163,9 @@ class Access:
             if isinstance(result, NotFound):
                 return CancelAnswer.NOT_FOUND
             assert not isinstance(result, Unexpected), "every order takes requests"
-            answer = result.answer if isinstance(result, Duplicate) else None
             try:
-                async with nullcontext() if answer else self.within(seconds):
-                    answer = answer or await self._decision(result, subscription)
+                async with self.within(seconds):
+                    answer = await self._decision(result, subscription)
             except TimeoutError:
                 raise AnswerPending(order_id, seconds) from None
         if answer not in _ANSWERS:

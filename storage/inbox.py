@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from .statements import STATEMENTS
+from .statements import STATEMENTS, width_of
 from .store import Accept, Accepted, Definition, Duplicate, Finished, Full, NotFound, Unexpected
 
 Answer = Accepted | Duplicate | Finished | NotFound | Full | Unexpected
@@ -52,7 +52,8 @@ class Inbox:
             waiting[actor.key, lane] += 1
             rows += (seq, actor.key, lane, write.id, write.kind, write.body, write.at)
             answers.append(Accepted(actor.key, seq))
-        if self.put("accept", rows) * 7 != len(rows):  # ids that were used before left their numbers unused
+        # An id that was used before leaves its number unused.
+        if self.put("accept", rows) * width_of("accept") != len(rows):
             new = {row[0] for row in execute(STATEMENTS["accepted_after"], {"seq": before})}
             answers = [one if isinstance(one, Accepted) and one.seq in new else None for one in answers]
         return [answer or self._accept_one(write) for answer, write in zip(answers, writes, strict=True)]

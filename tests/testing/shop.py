@@ -75,3 +75,20 @@ shop = Saga("shop", input=Order, steps=[reserve, charge, ship])
 
 approval = receive(Approve | Decline, decline=Decline, timeout=timedelta(days=300), name="approval")
 patient = Saga("patient", input=Order, steps=[reserve, approval, charge, ship])
+
+
+@step(timeout=5, retry=Retry(attempts=1))
+async def pay(order: Order, payments: Payments, ctx: StepContext) -> str:
+    """Take the money."""
+    receipt: str = await payments.charge(key=ctx.key)
+    return receipt
+
+
+@pay.compensation
+async def repay(pay: str | None, payments: Payments, ctx: StepContext) -> None:
+    """Give it back, where it is known to have been taken: the bug that most sagas have."""
+    if pay is not None:
+        await payments.refund(key=ctx.action_key)
+
+
+forgetful = Saga("forgetful", input=Order, steps=[pay, ship])

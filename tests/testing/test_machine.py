@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 import atone.testing
-from atone import Retry, Saga, SendAnswer, Status, StepContext, step
+from atone import Saga, SendAnswer, Status, step
 from atone.testing import SagaFailure, SagaMachine, outcomes
-from tests.testing.shop import SERVICES, Approve, Carrier, Order, Payments, Stock, patient, ship, shop
+from tests.testing.shop import SERVICES, Approve, Carrier, Order, Payments, Stock, forgetful, patient, shop
 
 
 def run(machine: type[SagaMachine], examples: int = 50, steps: int = 20) -> None:
@@ -86,22 +86,8 @@ def test_every_inherited_rule_is_reached_and_does_something() -> None:
 # ── what it finds ──
 
 
-@step(timeout=5, retry=Retry(attempts=1))
-async def pay(order: Order, payments: Payments, ctx: StepContext) -> str:
-    """Take the money."""
-    receipt: str = await payments.charge(key=ctx.key)
-    return receipt
-
-
-@pay.compensation
-async def repay(pay: str | None, payments: Payments, ctx: StepContext) -> None:
-    """Give it back, where it is known to have been taken: the bug that most sagas have."""
-    if pay is not None:
-        await payments.refund(key=ctx.action_key)
-
-
 class Forgetful(SagaMachine):
-    sagas = (Saga("forgetful", input=Order, steps=[pay, ship]),)
+    sagas = (forgetful,)
     services = (Payments, Carrier)
     without = QUIET
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 import atone.testing
-from atone import Retry, Saga, Status, StepContext, receive, step
+from atone import Saga, Status, receive
 from atone.sagas.behaviour import OrderBehaviour
 from atone.testing import (
     ClockJump,
@@ -32,7 +32,7 @@ from atone.testing import (
     schedules,
     simulate,
 )
-from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, patient, ship, shop
+from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, forgetful, patient, pay, ship, shop
 
 #: The same examples each time, no clock, and no explanation: it would name lines of atone, in a hundred times the time.
 SAME = settings(
@@ -46,21 +46,6 @@ SAME = settings(
 )
 
 
-@step(timeout=5, retry=Retry(attempts=1))
-async def pay(order: Order, payments: Payments, ctx: StepContext) -> str:
-    """Take the money."""
-    receipt: str = await payments.charge(key=ctx.key)
-    return receipt
-
-
-@pay.compensation
-async def repay(pay: str | None, payments: Payments, ctx: StepContext) -> None:
-    """Give it back, where it is known to have been taken."""
-    if pay is not None:
-        await payments.refund(key=ctx.action_key)
-
-
-forgetful = Saga("forgetful", input=Order, steps=[pay, ship])
 asked = Saga("asked", input=Order, steps=[receive(Approve), pay, ship])
 
 
