@@ -183,7 +183,7 @@ class Actor(Generic[S]):
         """Let go of memory and timer; returns the reports that were received by no commit."""
         self.stopped = True
         if self._timer is not None:
-            self._timer.cancel()
+            self.host.timers.cancel(self._timer)
         taken = self.turn.taken if self.turn is not None else ()
         return [*(one for one in taken if not isinstance(one, Message)), *self.mailbox.reports]
 
@@ -301,7 +301,7 @@ class Actor(Generic[S]):
         if wake_at == self._wake_at:
             return
         if self._timer is not None:
-            self._timer.cancel()
+            self.host.timers.cancel(self._timer)
         self._wake_at = wake_at
         if wake_at is not None:
             self._timer = self.host.timers.after(wake_at - self.host.runtime.now(), self._due)

@@ -21,19 +21,21 @@ SLOT = 0.02
 
 @define(eq=False)
 class Timer:
-    """An arranged call; `cancel` calls it off."""
+    """What the wheel calls once. Whatever needs one for each of thousands may be one, and no object more."""
 
-    _wheel: Timers
-    _number: int
+    slot: int = field(default=0, init=False)  #: of the wheel; means nothing once it has fired
 
-    def cancel(self) -> None:
-        """Call it off, and let go of its function; does nothing once it has fired."""
-        slots = self._wheel.slots
-        slot = slots.get(self._number)
-        if slot is None or slot.pop(self, None) is None or slot:
-            return
-        del slots[self._number]  # so that waits which are called off long before their time cost nothing
-        self._wheel.tidy()
+    def fire(self) -> None:
+        """The time has come."""
+        raise NotImplementedError
+
+
+@define(eq=False)
+class _Call(Timer):
+    _function: Callable[[], object]
+
+    def fire(self) -> None:
+        self._function()
 
 
 @define(eq=False)
@@ -41,13 +43,19 @@ class Timers:
     """The wheel. Timers fire in the event loop, never early, and up to a slot late."""
 
     _runtime: Runtime
-    slots: dict[int, dict[Timer, Callable[[], object]]] = field(factory=dict)
+    slots: dict[int, dict[Timer, None]] = field(factory=dict)  #: those of each slot, in order
     _order: list[int] = field(factory=list)  #: a heap; may name slots that are empty by now
     _armed: int | None = None
     _alarm: Cancellable | None = None  #: the one real timer
 
     def after(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Call `function` once, `seconds` from now."""
+        timer = _Call(function)
+        self.start(timer, seconds)
+        return timer
+
+    def start(self, timer: Timer, seconds: float) -> None:
+        """Let a timer fire once, `seconds` from now."""
         number = math.ceil((self._runtime.monotonic() + max(seconds, 0.0)) / SLOT)
         slot = self.slots.get(number)
         if slot is None:
@@ -55,11 +63,20 @@ class Timers:
             heapq.heappush(self._order, number)
             if self._armed is None or number < self._armed:
                 self._arm(number)
-        timer = Timer(self, number)
-        slot[timer] = function
-        return timer
+        timer.slot = number
+        slot[timer] = None
 
-    def tidy(self) -> None:
+    def cancel(self, timer: Timer) -> None:
+        """Call it off, and let go of it; does nothing once it has fired."""
+        slot = self.slots.get(timer.slot)
+        if slot is None or timer not in slot:
+            return
+        del slot[timer]
+        if not slot:  # waits that are called off long before their time cost nothing
+            del self.slots[timer.slot]
+            self._tidy()
+
+    def _tidy(self) -> None:
         """Forget the numbers of slots that are gone, once they are the most."""
         if len(self._order) > 2 * len(self.slots) + 64:
             self._order = sorted(self.slots)
@@ -86,9 +103,9 @@ class Timers:
         for number in due:
             slot = self.slots.get(number, {})
             for timer in list(slot):
-                function = slot.pop(timer, None)  # one that fired before it may have called this one off
-                if function is not None:
-                    function()
+                if timer in slot:  # one that fired before it may have called this one off
+                    del slot[timer]
+                    timer.fire()
             if slot:
                 heapq.heappush(self._order, number)  # what was added meanwhile has its turn next time
             elif self.slots.get(number) is slot:

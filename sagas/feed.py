@@ -34,20 +34,25 @@ class Subscription:
         if not subscribers:
             del self._table[self._id]
 
-    async def wait(self) -> None:
-        """Wait for news since the last wait; raises when the engine failed."""
-        if not self._rung:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        self._rung = False
-        if self.failure is not None:
-            raise self.failure
+    def wait(self) -> asyncio.Future[None]:
+        """Done as soon as there is news since the last wait; raises when the engine failed."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        if self._rung:
+            self._wake(self._waiter)
+        return self._waiter
 
     def ring(self, news: object, answers: tuple[tuple[int, str], ...] = ()) -> None:
         """Tell that there is news."""
         self.news, self.answers, self._rung = news, answers, True
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._wake(self._waiter)
+
+    def _wake(self, waiter: asyncio.Future[None]) -> None:
+        self._rung = False
+        if self.failure is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(self.failure)
 
 
 @define(eq=False)

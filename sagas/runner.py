@@ -33,8 +33,8 @@ _FINDINGS: dict[type, Finding] = {
 
 
 @define(eq=False)
-class Attempt:
-    """One attempt under way."""
+class Attempt(Timer):
+    """One attempt under way; fires when its timeout has come."""
 
     runner: Runner
     key: int  #: of the order's actor
@@ -42,12 +42,11 @@ class Attempt:
     run: Run
     call: Call
     task: asyncio.Task[None] = field(init=False)
-    timer: Timer = field(init=False)
     timed_out: bool = False
     stopped: bool = False  #: cut off by the engine; nothing is reported
     in_thread: bool = False  #: whether the user's function has begun in a worker thread, where nothing can end it
 
-    def expire(self) -> None:
+    def fire(self) -> None:
         """The timeout has come."""
         self.runner.expire(self)
 
@@ -84,7 +83,7 @@ class Runner:
                 self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
                 continue
             attempt = Attempt(self, key, state, run, call)
-            attempt.timer = self.timers.after(call.timeout, attempt.expire)
+            self.timers.start(attempt, call.timeout)
             self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             attempt.task = self.runtime.spawn(self._run(attempt))
 
@@ -119,7 +118,7 @@ class Runner:
 
     def _cut_off(self, attempt: Attempt) -> None:
         attempt.stopped = True
-        attempt.timer.cancel()
+        self.timers.cancel(attempt)
         attempt.task.cancel()
         self._stopped.add(attempt.task)
         attempt.task.add_done_callback(self._stopped.discard)
@@ -133,18 +132,14 @@ class Runner:
         """Call the user's function and report the end. KeyboardInterrupt and SystemExit are never recorded."""
         how: Returned | Refused | Unknown | Probed
         try:
-            state, run = attempt.state, attempt.run
-            binding = state.saga.bindings[run.slot][run.work]
-            assert binding is not None, "what is called was bound"
-            context = self._context(attempt) if binding.wants_context else _NOBODY
-            arguments = binding.arguments(context, state.input, state.values, self.services)
-            if attempt.call.is_async:
-                result = await attempt.call.function(**arguments)
+            call = attempt.call
+            if call.is_async:
+                result = await call.function(**self._arguments(attempt))
             else:
-                result = await self.runtime.in_thread(partial(attempt.call_in_thread, arguments))
+                result = await self.runtime.in_thread(partial(attempt.call_in_thread, self._arguments(attempt)))
                 if inspect.isawaitable(result):  # a decorator hid that it is an `async def`: nothing has been done yet
                     result = await result
-            how = self._stored(attempt, result) if run.work is Work.ACTION else self._found(attempt, result)
+            how = self._stored(attempt, result) if attempt.run.work is Work.ACTION else self._found(attempt, result)
         except PermanentError as error:
             how = Refused(failure(error))
         except (KeyboardInterrupt, SystemExit):
@@ -153,6 +148,13 @@ class Runner:
             how = Unknown(failure(error))
         if not attempt.stopped:
             self._report(attempt, how)
+
+    def _arguments(self, attempt: Attempt) -> dict[str, object]:
+        state, run = attempt.state, attempt.run
+        binding = state.saga.bindings[run.slot][run.work]
+        assert binding is not None, "what is called was bound"
+        context = self._context(attempt) if binding.wants_context else _NOBODY
+        return binding.arguments(context, state.input, state.values, self.services)
 
     def _context(self, attempt: Attempt) -> StepContext:
         state, run = attempt.state, attempt.run
@@ -206,7 +208,7 @@ class Runner:
             answer = None if isinstance(how, Unknown) else type(how).__name__.lower()
             self.post(attempt.key, Late(run.slot, run.work, run.number, answer))
         else:
-            attempt.timer.cancel()
+            self.timers.cancel(attempt)
             self.post(attempt.key, Ended(run.slot, run.work, run.number, how))
 
 

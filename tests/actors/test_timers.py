@@ -34,13 +34,13 @@ async def test_a_cancelled_timer_does_not_fire() -> None:
     def first() -> None:
         fired.append("first")
         assert second is not None
-        second.cancel()
+        timers.cancel(second)
 
     timers.after(1, first)
     second = timers.after(1, lambda: fired.append("second"))
     third = timers.after(1, lambda: fired.append("third"))
-    third.cancel()
-    third.cancel()
+    timers.cancel(third)
+    timers.cancel(third)
     await clock.advance(2)
     assert fired == ["first"]
 

@@ -12,7 +12,7 @@ async def test_waits_called_off_leave_nothing_behind() -> None:
     """Orders that wait a day and were passivated must not cost memory until tomorrow."""
     timers = Timers(ManualRuntime(Clock()))
     for number in range(2_000):
-        timers.after(86_400 + number, lambda: None).cancel()
+        timers.cancel(timers.after(86_400 + number, lambda: None))
 
     assert not timers.slots
     assert len(timers._order) <= 65
