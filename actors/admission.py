@@ -38,19 +38,18 @@ class Admission:
             line.pop(key, None)
         self._wanted[call][key] = None
 
-    def take(self, present: int) -> list[int]:
+    def take(self, present: int) -> dict[int, Call]:
         """Remove and return the next page of those that may come in where so many are there already."""
-        taken: list[int] = []
+        taken: dict[int, Call] = {}
         # However many are called for, a quarter of each page is left to work that the window has room for.
         share = self._limits.page // 4 if self.work and present < self._limits.window else 0
         for call in Call:
             line = self._wanted[call]
             most = self._limits.page - (share if call is not Call.WORK else 0)
             room = min(most, self._bound(call) - present) - len(taken)
-            first = list(islice(line, max(room, 0)))
-            for key in first:
+            for key in list(islice(line, max(room, 0))):
                 del line[key]
-            taken += first
+                taken[key] = call
         return taken
 
     def _bound(self, call: Call) -> int:
@@ -61,6 +60,11 @@ class Admission:
     def work(self) -> int:
         """How many are wanted for work, and stand in line for a place in the window."""
         return len(self._wanted[Call.WORK])
+
+    @property
+    def called(self) -> int:
+        """How many are called for, and stand in line for a place in the window or its reserve."""
+        return len(self) - self.work
 
     def clear(self) -> None:
         """Nobody is wanted any more."""

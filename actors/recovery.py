@@ -115,7 +115,7 @@ class Recovery(Generic[S]):
 
     # ── from the disk into memory ──
 
-    async def _load_page(self, page: list[int]) -> None:
+    async def _load_page(self, page: dict[int, Call]) -> None:
         """Admit some of what is wanted. Nobody else brings these in while they are read."""
         supervisor = self.supervisor
         for key in page:
@@ -129,7 +129,7 @@ class Recovery(Generic[S]):
             await self._reopen(error)
             supervisor.loading = {}
             for key in keys:
-                supervisor.wake(key)
+                supervisor.wake(key, page[key])
             await self._runtime.sleep(self._limits.scan)
             return
         for record in records:
@@ -169,10 +169,7 @@ class Recovery(Generic[S]):
         self.supervisor.restarts.forget(self._runtime.monotonic())
         more = await self._notice()
         limits = self._limits
-        most = limits.page + len(self._strangers) + len(self.supervisor.actors)
-        due = await self._store.due(self._runtime.now(), most)
-        self._wake(due, Call.NEWS)
-        more = more or len(due) == most
+        more = await self._scan_timers() or more
         room = self._room()
         if room <= 0:
             return more or self._first_pass
@@ -184,6 +181,16 @@ class Recovery(Generic[S]):
             self._first_pass = False
             await self._scan_frail()
         return more or self._first_pass
+
+    async def _scan_timers(self) -> bool:
+        """Those whose time has come; whether there may be more. Where a page of them is in line, none is looked for."""
+        page, wanted = self._limits.page, self.supervisor.wanted
+        if wanted.called >= page:
+            return True
+        most = page + len(self._strangers) + len(self.supervisor.actors)
+        due = await self._store.due(self._runtime.now(), most)
+        self._wake(due, Call.NEWS)
+        return len(due) == most
 
     async def _scan_frail(self) -> None:
         """The next of those that the process kept dying with, once the one before has stood its test, or has gone."""

@@ -50,6 +50,7 @@ class Writer:
         self._commit = commit
         self._urgent: deque[_Item] = deque()
         self._ordinary: deque[_Item] = deque()
+        self._hurried: list[Write[Any]] = []  #: of those that were ordinary when they came
         self._batch: deque[_Item] = deque()  #: on its way to the disk
         self._pressing = 0  #: how many of these are urgent; they come first
         self._written: deque[_Item] = deque()  #: the batch before, and the result of each:
@@ -81,11 +82,7 @@ class Writer:
 
     def hurry(self, write: Write[Any]) -> None:
         """Let a write go with the urgent ones, if it still waits."""
-        for place, item in enumerate(self._ordinary):
-            if item[0] is write:
-                del self._ordinary[place]
-                self._urgent.append(item)
-                return
+        self._hurried.append(write)
 
     def fail(self, error: StoreError) -> None:
         """Refuse every write with `error` from now on."""
@@ -131,6 +128,8 @@ class Writer:
             _call(done, error)
 
     def _take(self) -> deque[_Item]:
+        if self._hurried:
+            self._let_pass()
         batch: deque[_Item] = deque()
         room, most = BATCH_BYTES, BRISK_WRITES if self._urgent or self._pressing else BATCH_WRITES
         self._pressing = 0
@@ -143,6 +142,14 @@ class Writer:
                 batch.append(queue.popleft())
                 self._pressing += queue is self._urgent
         return batch
+
+    def _let_pass(self) -> None:
+        """Put those that were hurried behind the urgent ones: all in one pass, since everything may be cancelled."""
+        hurried = set(map(id, self._hurried))
+        self._hurried.clear()
+        waiting, self._ordinary = self._ordinary, deque()
+        for item in waiting:
+            (self._urgent if id(item[0]) in hurried else self._ordinary).append(item)
 
     async def _commit_and_answer(self, batch: deque[_Item]) -> Sequence[Result]:
         """Put a batch on disk, and answer the one before while the disk works on it."""

@@ -1,7 +1,7 @@
 """What looks for work on disk: whatever was overlooked, or could not be read, is found by a later look."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from attrs import evolve
 
 from atone import StoreUnavailable
 from atone.actors import Call, Intensity, Limits
-from atone.storage import Accept, Create, Created, Definition, Lane, Message, Phase, Snapshot
+from atone.storage import Accept, Create, Created, Definition, Lane, Message, Phase, Record, Snapshot
 from tests.actors.counter import KIND, Count, Crash, Shop, Show
 from tests.manual_runtime import settle
 
@@ -190,3 +190,47 @@ async def test_a_place_that_a_creation_does_not_take_is_given_to_who_waits() -> 
             await again
         await shop.clock.advance(5)
         assert shop.events("new") == ["BEGUN"]
+
+
+async def test_timers_are_not_looked_for_while_a_page_of_them_stands_in_line() -> None:
+    """Beside a full window all that are due would be read again at every look; each has its turn all the same."""
+    async with Shop(limits=Limits(poll=0.5, scan=1.0, window=1, reserve=1, page=2)) as shop:
+        shop.wall.at_once = False
+        busy = [await shop.begin("busy"), await shop.begin("busy too")]
+        for number in range(9):
+            sleeper(shop, f"s{number}", shop.clock.wall - 100)
+        looks, due = [], shop.store.due
+
+        async def counting(now: float, limit: int) -> list[int]:
+            looks.append(limit)
+            return await due(now, limit)
+
+        shop.store.due = counting  # type: ignore[method-assign]
+        await shop.clock.advance(30)
+        assert len(looks) == 1
+        for key in busy:
+            shop.wall.end(key, Show(0))
+        await shop.clock.advance(30)
+        assert all(shop.events(f"s{number}") == ["RANG"] for number in range(9))
+
+
+async def test_requests_that_could_not_be_read_come_first_when_they_can() -> None:
+    """Trouble with the disk does not put a cancel behind whatever comes meanwhile."""
+    async with Shop(limits=Limits(poll=0.5, scan=1.0, page=2)) as shop:
+        read, failures = shop.store.load, [StoreUnavailable("this connection is dead")]
+        asked: list[list[int]] = []
+
+        async def failing(keys: Sequence[int]) -> list[Record]:
+            asked.append(list(keys))
+            if failures:
+                shop.supervisor.wake(4, Call.NEWS)
+                raise failures.pop()
+            return await read(keys)
+
+        shop.store.load = failing  # type: ignore[method-assign]
+        for number in range(6):
+            newcomer(shop, f"n{number}")
+        shop.supervisor.wake(1, Call.WORK)
+        shop.supervisor.wake(5, Call.REQUEST)
+        await shop.clock.advance(5)
+        assert asked[:2] == [[5, 1], [5, 4]]
