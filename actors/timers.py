@@ -19,7 +19,7 @@ from .runtime import Cancellable, Runtime
 SLOT = 0.02
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Timer:
     """An arranged call; `cancel` calls it off."""
 
@@ -36,7 +36,7 @@ class Timer:
         self._wheel.tidy()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Timers:
     """The wheel. Timers fire in the event loop, never early, and up to a slot late."""
 

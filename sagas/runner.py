@@ -32,7 +32,7 @@ _FINDINGS: dict[type, Finding] = {
 }
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Attempt:
     """One attempt under way."""
 
@@ -60,7 +60,7 @@ class Attempt:
         return self.call.function(**arguments)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Runner:
     """Performs what the planner asks for, and reports how each attempt ended."""
 
