@@ -87,7 +87,7 @@ class Host(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Turn(Generic[S]):
     """Everything that one commit says."""
 
@@ -104,7 +104,7 @@ class Turn(Generic[S]):
         )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Actor(Generic[S]):
     """One live actor."""
 

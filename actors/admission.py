@@ -23,7 +23,7 @@ class Call(IntEnum):
     WORK = 2  #: work that is to be begun, or taken up again
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Admission:
     """The keys that are wanted, each sort in order of arrival."""
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
-from attrs import frozen
-
-from ..storage import Entry, Message, Record, Snapshot, plain
+from ..storage import Entry, Message, Record, Snapshot, frozen, plain
 
 S = TypeVar("S")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field
 
+from ..storage import frozen
 from .restarts import Intensity
 
 

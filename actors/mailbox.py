@@ -16,7 +16,7 @@ from ..storage import Lane, Message
 S = TypeVar("S")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Mailbox:
     """What an actor has yet to receive. Control overtakes data, and both overtake the actor's own reports.
 

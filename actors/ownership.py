@@ -43,7 +43,7 @@ class Tenant(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Ownership:
     """The lease on one store, as one coordinator sees it."""
 

@@ -23,7 +23,7 @@ S = TypeVar("S")
 logger = logging.getLogger("atone")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Recovery(Generic[S]):
     """Looks at the disk for one supervisor, which does not look by itself."""
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from attrs import define, field, frozen
+from attrs import define, field
+
+from ..storage import frozen
 
 #: A pause doubles so often that the power must not overflow a float.
 _EXPONENT_LIMIT = 64

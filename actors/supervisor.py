@@ -46,7 +46,7 @@ Creation = Created | Exists | Purged | Fenced
 logger = logging.getLogger("atone")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Supervisor(Generic[S]):
     """Hosts the actors of one store, for as long as it owns the epoch it was made with."""
 

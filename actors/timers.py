@@ -19,7 +19,7 @@ from .runtime import Cancellable, Runtime
 SLOT = 0.02
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Timer:
     """What the wheel calls once. Whatever needs one for each of thousands may be one, and no object more."""
 
@@ -30,7 +30,7 @@ class Timer:
         raise NotImplementedError
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Call(Timer):
     _function: Callable[[], object]
 
@@ -38,7 +38,7 @@ class _Call(Timer):
         self._function()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Timers:
     """The wheel. Timers fire in the event loop, never early, and up to a slot late."""
 

@@ -38,7 +38,7 @@ from ..storage import (
     WriteRefused,
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
-from .behaviour import REQUESTS, OrderBehaviour, OrderState
+from .behaviour import OrderBehaviour, OrderState, requests
 from .errors import (
     AlreadyFinished,
     AnswerPending,
@@ -68,7 +68,7 @@ R = TypeVar("R")
 logger = logging.getLogger("atone")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Access:
     """Orders, as seen from one process."""
 
@@ -155,7 +155,7 @@ class Access:
         self.check()
         for what, text in (("the name of who asks", control.by), ("the reason", control.why)):
             _check_words(what, text)
-        body = REQUESTS.encode(control, "the request")
+        body = requests().encode(control, "the request")
         with self.feed.subscribe(order_id) as subscription:
             result = await self._accept(order_id, message_id, Lane.CONTROL, control.verb, body)
             if isinstance(result, Finished):

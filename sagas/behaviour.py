@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from ..actors import Decision, Due, Moment, storable
-from ..storage import Codec, Entry, Lane, Message, Record, Snapshot, Undecodable
+from ..storage import Codec, Entry, Lane, Message, Record, Snapshot, Undecodable, frozen
 from . import snapshot
 from .draft import Note, Plan
 from .events import Arrived, Command, Control, Ended, Evaluate, Evaluated, Returned, Run
@@ -20,15 +21,19 @@ from .saga import Saga
 from .snapshot import Results
 from .standing import expected
 
-#: Requests are the engine's own, whatever converter the user's classes need.
-REQUESTS = Codec()
 #: How the history names the kinds of work.
 WORDS = {Work.ACTION: "action", Work.PROBE: "probe", Work.COMPENSATION: "compensation"}
 #: Characters of an exception's text that are kept.
 TEXT = 500
 
 
-@define(eq=False)
+@cache
+def requests() -> Codec:
+    """Requests are the engine's own, whatever converter the user's classes need."""
+    return Codec()
+
+
+@define(eq=False, repr=False)
 class OrderState:
     """An order in memory: where it stands, and what its steps returned, as stored and decoded."""
 
@@ -99,7 +104,7 @@ class OrderBehaviour:
     def _opened(self, state: OrderState, message: Message) -> Control | Arrived:
         """What a message says; what this raises sets the message aside."""
         if message.lane is Lane.CONTROL:
-            return evolve(REQUESTS.decode(message.body, Control), seq=message.seq)
+            return evolve(requests().decode(message.body, Control), seq=message.seq)
         receive = expected(state.saga, state.progress)
         assert receive is not None, "only accepted messages are offered"
         value = self.codec.decode(message.body, receive.type_named(message.kind))

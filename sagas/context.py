@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from attrs import frozen
+from ..storage import frozen
 
 
 @frozen(kw_only=True)

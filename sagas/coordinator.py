@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from datetime import timedelta
 from operator import index
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import orjson
 from attrs import evolve
-from cattrs import Converter
 
 from ..actors import Actor, Limits, Runtime, Supervisor, SystemRuntime
 from ..storage import (
@@ -46,6 +45,9 @@ from .registry import Registry
 from .retry import LONGEST
 from .saga import Saga
 from .views import OrderStatus, order_status, stored_status
+
+if TYPE_CHECKING:  # see `make_converter`
+    from cattrs import Converter
 
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
 logger = logging.getLogger("atone")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 
-from attrs import frozen
+from ..storage import frozen
 
 
 @frozen

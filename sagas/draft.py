@@ -38,7 +38,7 @@ class Plan:
     keeps: int | None  #: the slot whose result came with the event
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Draft:
     """A copy of a progress under change, with what it asks for so far."""
 

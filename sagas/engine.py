@@ -30,7 +30,7 @@ _FINALLY = 1.0
 logger = logging.getLogger("atone")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Engine:
     """Hosts the orders of one store while it may, and follows the host while it may not."""
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from attrs import frozen
-
 from ..actors import Begin, Due, Resumed
-from ..storage import plain
+from ..storage import frozen, plain
 from .progress import Failure, Work
 
 # ── what happens ──────────────────────────────────────────────────────────────────────────────────

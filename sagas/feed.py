@@ -12,7 +12,7 @@ from typing import Self
 from attrs import define, field
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Subscription:
     """One subscriber's bell, for the length of a `with` block."""
 
@@ -55,7 +55,7 @@ class Subscription:
             waiter.set_exception(self.failure)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Feed:
     """The subscribers of each order. Most want to know its end and no more: they are not asked at each transition."""
 

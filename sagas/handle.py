@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import field
 
-from ..storage import Tombstone
+from ..storage import Tombstone, frozen
 from .access import Access
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
 from .errors import OrderError

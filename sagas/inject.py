@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from attrs import field, frozen
+from attrs import field
 
+from ..storage import frozen
 from .context import StepContext
 from .errors import DefinitionError, ServiceMissing
 

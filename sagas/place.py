@@ -27,7 +27,7 @@ Key = tuple[object, ...]
 LIMIT = 10_000
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Place:
     """A progress, and what follows from it."""
 
@@ -59,7 +59,7 @@ class Move:
     guarded: bool
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Places:
     """The places that orders share."""
 

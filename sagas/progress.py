@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
-from attrs import define, frozen
+from attrs import define
+
+from ..storage import frozen
 
 
 class Status(StrEnum):

@@ -8,9 +8,7 @@ from datetime import timedelta
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from attrs import frozen
-
-from ..storage import Undecodable
+from ..storage import Undecodable, frozen
 from .errors import DefinitionError
 from .inject import snake
 from .retry import seconds

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from attrs import field, frozen, validators
+from attrs import field, validators
 
+from ..storage import frozen
 from .errors import DefinitionError
 
 #: Seconds: a thousand years. What is longer leaves the calendar, and could not be stored as a time.

@@ -32,7 +32,7 @@ _FINDINGS: dict[type, Finding] = {
 }
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Attempt(Timer):
     """One attempt under way; fires when its timeout has come."""
 
@@ -59,7 +59,7 @@ class Attempt(Timer):
         return self.call.function(**arguments)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Runner:
     """Performs what the planner asks for, and reports how each attempt ended."""
 

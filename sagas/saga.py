@@ -9,9 +9,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from attrs import frozen
-
-from ..storage import Definition
+from ..storage import Definition, frozen
 from .diagram import Place, flowchart
 from .errors import DefinitionError
 from .inject import Binding, Offer, bind, members, snake, type_hints

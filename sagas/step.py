@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from attrs import field, frozen
+from attrs import field
 
+from ..storage import frozen
 from .errors import DefinitionError
 from .retry import LONGEST, PROBING, UNTIL_DONE, Retry
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar, cast
 
-from attrs import field, frozen
+from attrs import field
 
-from ..storage import Codec, HistoryRow, Record, Tombstone, Undecodable
+from ..storage import Codec, HistoryRow, Record, Tombstone, Undecodable, frozen
 from . import snapshot
 from .behaviour import values
 from .errors import OrderError, StepFailed

@@ -22,7 +22,6 @@ from .errors import (
     WriteRefused,
 )
 from .memory import MemoryStore
-from .plain import plain
 from .process import is_gone, this_process
 from .sqlite import SqliteStore
 from .store import (
@@ -61,6 +60,7 @@ from .store import (
     Unseen,
     Write,
 )
+from .values import frozen, plain
 
 __all__ = [
     "Accept",
@@ -119,6 +119,7 @@ __all__ = [
     "Write",
     "WriteRefused",
     "checksum",
+    "frozen",
     "is_gone",
     "make_converter",
     "plain",

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import re
 from datetime import time
-from decimal import Decimal
 from math import isfinite
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from uuid import UUID
 from zlib import crc32
 
 import orjson
-from cattrs import Converter, transform_error
-from cattrs.preconf.orjson import make_converter as make_orjson_converter
 
 from .errors import TooLarge, Undecodable, Unencodable
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 T = TypeVar("T")
 
@@ -32,7 +32,14 @@ def checksum(revision: int, body: bytes) -> int:
 
 
 def make_converter() -> Converter:
-    """The converter that is used unless another is given: cattrs, which reads back all that orjson writes."""
+    """The converter that is used unless another is given: cattrs, which reads back all that orjson writes.
+
+    What it needs is imported here, by the process that opens a store, and not by each that imports a saga.
+    """
+    from decimal import Decimal  # noqa: PLC0415
+
+    from cattrs.preconf.orjson import make_converter as make_orjson_converter  # noqa: PLC0415
+
     converter = make_orjson_converter()
     converter.register_unstructure_hook(Decimal, str)  # exact, as a number in JSON would not be
     converter.register_structure_hook(Decimal, lambda text, _: Decimal(text))
@@ -104,6 +111,8 @@ def _is_finite(plain: object) -> bool:
 
 def _where(error: Exception) -> str:
     """The paths of the fields that do not fit. Keys of mappings are payload, and left out."""
+    from cattrs import transform_error  # noqa: PLC0415 - as above
+
     try:
         paths = transform_error(error, path="", format_exception=lambda exc, _: type(exc).__name__)
         return "; ".join(re.sub(r"\[['\"b(].*?\](?=[.\[]|$)", "[…]", path) for path in paths[:3])

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
-from attrs import frozen
 
 from .statements import STATEMENTS, width_of
 from .store import Accept, Accepted, Definition, Duplicate, Finished, Full, NotFound, Unexpected
+from .values import frozen
 
 Answer = Accepted | Duplicate | Finished | NotFound | Full | Unexpected
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from attrs import frozen
-
 from .statements import STATEMENTS
 from .store import Done, Holder, Lease, Write
+from .values import frozen
 
 
 @frozen

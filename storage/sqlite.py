@@ -12,8 +12,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from attrs import frozen
-
 from . import queries
 from .apply import Applier
 from .checkpoint import Checkpointer
@@ -24,6 +22,7 @@ from .lease import Claim, Release, read_lease
 from .migration import MIGRATIONS
 from .statements import STATEMENTS
 from .store import Count, HistoryRow, Holder, Lane, Lease, Message, Query, Record, Store, Tombstone, Write
+from .values import frozen
 from .writer import Writer, answer, weigh
 
 P = ParamSpec("P")

@@ -23,10 +23,10 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from attrs import field, frozen
+from attrs import field
 
 from .errors import StoreError
-from .plain import plain
+from .values import frozen, plain
 
 R = TypeVar("R")
 

@@ -51,12 +51,13 @@ class Python:
 
 
 def forget(files: list[str]) -> None:
-    """Tell the system to drop these files from its memory; it drops what nobody has mapped."""
+    """Tell the system to drop these files from its memory; it drops what is on the disk and nobody has mapped."""
     for name in files:
         try:
             descriptor = os.open(name, os.O_RDONLY)
         except OSError:
             continue  # built in, or in an archive
+        os.fsync(descriptor)  # the bytecode is new
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
 
