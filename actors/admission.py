@@ -12,6 +12,7 @@ from itertools import islice
 
 from attrs import define, field
 
+from ..storage import Lane
 from .limits import Limits
 
 
@@ -21,6 +22,11 @@ class Call(IntEnum):
     REQUEST = 0  #: a message of the control lane
     NEWS = 1  #: a message of the data lane, a timer, a report
     WORK = 2  #: work that is to be begun, or taken up again
+
+    @classmethod
+    def of(cls, lane: Lane) -> Call:
+        """What an actor with a message in this lane is wanted for."""
+        return cls.REQUEST if lane is Lane.CONTROL else cls.NEWS
 
 
 @define(eq=False, repr=False)
@@ -61,10 +67,9 @@ class Admission:
         """How many are wanted for work, and stand in line for a place in the window."""
         return len(self._wanted[Call.WORK])
 
-    @property
-    def called(self) -> int:
-        """How many are called for, and stand in line for a place in the window or its reserve."""
-        return len(self) - self.work
+    def before(self, call: Call) -> int:
+        """How many stand in line before one that comes to be wanted for this now."""
+        return sum(map(len, self._wanted[: call + 1]))
 
     def clear(self) -> None:
         """Nobody is wanted any more."""

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import anyio
 from attrs import define, field
 
-from ..storage import Phase, Record, Store, StoreError, Undecodable
+from ..storage import Lane, Phase, Record, Store, StoreError, Undecodable
 from .admission import Call
 from .limits import Limits
 from .runtime import Runtime
@@ -34,7 +34,7 @@ class Recovery(Generic[S]):
     _recovered: int = 0  #: the scan for active actors has come to this key
     _first_pass: bool = True  #: whether that scan has not yet come to its end once
     _frail: int | None = None  #: the frail actor that is being recovered
-    _unread: int = 0  #: messages up to this one were noticed
+    _unread: dict[Lane, int] = field(factory=lambda: dict.fromkeys(Lane, 0))  #: messages up to these were noticed
     _unbegun: int = 0  #: actors created up to this one were noticed; the scan finds those that were overlooked
     _strangers: set[int] = field(factory=set)  #: keys of actors whose definition is not here
 
@@ -72,12 +72,12 @@ class Recovery(Generic[S]):
 
     async def _listen(self) -> None:
         """Notice the commits of other processes, and what this one has left on disk for want of room."""
-        supervisor = self.supervisor
+        supervisor, more = self.supervisor, False
         while True:
             await self._runtime.sleep(self._limits.poll)
             try:
-                if not supervisor.sick.is_set() and (supervisor.behind or await self._store.foreign()):
-                    await self._notice()
+                if not supervisor.sick.is_set() and (more or supervisor.behind or await self._store.foreign()):
+                    more = await self._notice()
             except StoreError as error:
                 await self._reopen(error)
 
@@ -98,7 +98,8 @@ class Recovery(Generic[S]):
                 return
             if supervisor.may_act():
                 logger.info("the store works again")
-                self._recovered, self._unread, self._unbegun, self._first_pass = 0, 0, 0, True
+                self._recovered, self._unbegun, self._first_pass = 0, 0, True
+                self._unread = dict.fromkeys(Lane, 0)
                 supervisor.recovered()
 
     async def _reopen(self, error: StoreError) -> None:
@@ -184,10 +185,9 @@ class Recovery(Generic[S]):
 
     async def _scan_timers(self) -> bool:
         """Those whose time has come; whether there may be more. Where a page of them is in line, none is looked for."""
-        page, wanted = self._limits.page, self.supervisor.wanted
-        if wanted.called >= page:
+        if self.supervisor.wanted.before(Call.NEWS) >= self._limits.page:
             return True
-        most = page + len(self._strangers) + len(self.supervisor.actors)
+        most = self._limits.page + len(self._strangers) + len(self.supervisor.actors)
         due = await self._store.due(self._runtime.now(), most)
         self._wake(due, Call.NEWS)
         return len(due) == most
@@ -206,11 +206,23 @@ class Recovery(Generic[S]):
 
     async def _notice(self) -> bool:
         """Wake actors with messages, or just created; whether there are more of these."""
+        more = [await self._notice_messages(lane) for lane in Lane]
+        return await self._notice_new() or any(more)
+
+    async def _notice_messages(self, lane: Lane) -> bool:
+        """Those of a lane, in order. While very many stand in line, the rest stays on disk."""
+        limits, wanted = self._limits, self.supervisor.wanted
+        while wanted.before(Call.of(lane)) < limits.window:
+            unread = await self._store.unread(lane, self._unread[lane], limits.page)
+            for seq, key in unread:
+                self._unread[lane] = max(self._unread[lane], seq)
+                self.supervisor.notice(key, seq, lane)
+            if len(unread) < limits.page:
+                return False
+        return True
+
+    async def _notice_new(self) -> bool:
         supervisor = self.supervisor
-        while unread := await self._store.unread(self._unread, self._limits.page):
-            for seq, key, lane in unread:
-                self._unread = max(self._unread, seq)
-                supervisor.notice(key, seq, lane)
         room = self._room()
         if self._first_pass:
             room = (room + 1) // 2  # what the host before this one has left has its share

@@ -192,7 +192,7 @@ class Supervisor(Generic[S]):
         elif key in self.loading:
             self.loading[key].add(seq)
         else:
-            self.wake(key, _call(lane))
+            self.wake(key, Call.of(lane))
 
     def drain(self) -> None:
         """From now on record what ends, and begin nothing."""
@@ -376,7 +376,3 @@ class Supervisor(Generic[S]):
 
         self._resting.add(key)
         self.timers.after(seconds, rested)
-
-
-def _call(lane: Lane) -> Call:
-    return Call.REQUEST if lane is Lane.CONTROL else Call.NEWS

@@ -263,12 +263,12 @@ class Disk:
         first = bisect_right(self.history, after, key=lambda line: line.seq)
         return [(line.seq, self.rows[line.key].record.id) for line in self.history[first : first + limit]]
 
-    def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
-        """Unconsumed messages of all actors in order of acceptance."""
+    def unread(self, lane: Lane, after: int, limit: int) -> list[tuple[int, int]]:
+        """Unconsumed messages of all actors in one lane, in order of acceptance."""
         waiting = (
-            (seq, mail.key, mail.message.lane)
+            (seq, mail.key)
             for seq, mail in self.mails.items()
-            if seq > after and mail.answer is None
+            if seq > after and mail.answer is None and mail.message.lane is lane
         )
         return list(islice(waiting, limit))
 

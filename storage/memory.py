@@ -123,8 +123,8 @@ class MemoryStore(Store):
     async def next_wake(self) -> float | None:
         return min(self._opened().timers.values(), default=None)
 
-    async def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
-        return self._opened().unread(after, limit)
+    async def unread(self, lane: Lane, after: int, limit: int) -> list[tuple[int, int]]:
+        return self._opened().unread(lane, after, limit)
 
     async def find(self, id: str) -> Record | Tombstone | None:
         disk = self._opened()

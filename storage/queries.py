@@ -126,10 +126,10 @@ def messages(connection: sqlite3.Connection, key: int) -> tuple[Message, ...]:
     return tuple(_messages(connection, {"keys": f"[{key}]"}).get(key, ()))
 
 
-def unread(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, int, Lane]]:
-    """The unconsumed messages of all actors, in order of acceptance."""
-    found = rows(connection, "unread", after=after, limit=limit)
-    return [(seq, key, _LANES.get(lane, Lane.DATA)) for seq, key, lane in found]
+def unread(connection: sqlite3.Connection, lane: Lane, after: int, limit: int) -> list[tuple[int, int]]:
+    """The unconsumed messages of all actors in one lane, in order of acceptance."""
+    statement = "unread_requests" if lane is Lane.CONTROL else "unread_data"
+    return rows(connection, statement, after=after, limit=limit)
 
 
 def column(connection: sqlite3.Connection, statement: str, /, **parameters: Any) -> list[Any]:

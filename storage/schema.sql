@@ -61,7 +61,8 @@ create table inbox (
 ) strict;
 
 create index inbox_unread on inbox (key, lane, seq) where answer is null;
-create index inbox_unread_order on inbox (seq) where answer is null;
+create index inbox_requests on inbox (seq) where answer is null and lane = 0;
+create index inbox_data on inbox (seq) where answer is null and lane <> 0;
 
 create table history (
     seq      integer primary key autoincrement,
@@ -325,9 +326,13 @@ select key from actors where phase = 1 and wake_at <= :now order by wake_at, key
 -- The earliest timer of an idle actor.
 select min(wake_at) from actors where phase = 1 and wake_at is not null;
 
--- name: unread
--- Unconsumed messages of all actors in order of acceptance.
-select seq, key, lane from inbox where answer is null and seq > :after order by seq limit :limit;
+-- name: unread_requests
+-- Unconsumed requests to all actors in order of acceptance.
+select seq, key from inbox where answer is null and lane = 0 and seq > :after order by seq limit :limit;
+
+-- name: unread_data
+-- All other unconsumed messages, whatever damage may have made of their lane.
+select seq, key from inbox where answer is null and lane <> 0 and seq > :after order by seq limit :limit;
 
 -- name: answer
 -- What a message was answered.

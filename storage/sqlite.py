@@ -223,8 +223,8 @@ class SqliteStore(Store):
     async def next_wake(self) -> float | None:
         return await self._read(queries.value, "next_wake")
 
-    async def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
-        return await self._read(queries.unread, after, limit)
+    async def unread(self, lane: Lane, after: int, limit: int) -> list[tuple[int, int]]:
+        return await self._read(queries.unread, lane, after, limit)
 
     async def find(self, id: str) -> Record | Tombstone | None:
         return await self._read(queries.find, id)

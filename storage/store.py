@@ -441,8 +441,8 @@ class Store(Protocol):
         """The earliest timer of any idle actor."""
         ...
 
-    async def unread(self, after: int, limit: int) -> list[tuple[int, int, Lane]]:
-        """Sequence number, actor's key and lane of unconsumed messages above `after`, in order."""
+    async def unread(self, lane: Lane, after: int, limit: int) -> list[tuple[int, int]]:
+        """Sequence number and actor's key of unconsumed messages in a lane above `after`, in order."""
         ...
 
     # what anybody asks

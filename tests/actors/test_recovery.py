@@ -234,3 +234,23 @@ async def test_requests_that_could_not_be_read_come_first_when_they_can() -> Non
         shop.supervisor.wake(5, Call.REQUEST)
         await shop.clock.advance(5)
         assert asked[:2] == [[5, 1], [5, 4]]
+
+
+async def test_messages_of_more_actors_than_the_window_holds_wait_on_disk() -> None:
+    """A million of them take no memory; each is received in its turn, and requests go first."""
+    async with Shop(limits=Limits(poll=0.5, scan=1.0, window=3, reserve=1, page=2)) as shop:
+        shop.wall.at_once = False
+        busy = [await shop.begin(f"busy{number}") for number in range(4)]
+        for number in range(11):
+            sleeper(shop, f"s{number}", shop.clock.wall + 9999)
+            await shop.send(f"s{number}", "sleep", b"9999", tell=False)
+        await shop.clock.advance(5)
+        assert len(shop.supervisor.wanted) <= 3 + 2
+        sleeper(shop, "cancelled", shop.clock.wall + 9999)
+        await shop.send("cancelled", "sleep", b"9999", Lane.CONTROL, tell=False)
+        await shop.clock.advance(5)
+        assert shop.events("cancelled") == ["SLEEPS"]
+        for key in busy:
+            shop.wall.end(key, Show(0))
+        await shop.clock.advance(30)
+        assert all(shop.events(f"s{number}") == ["SLEEPS"] for number in range(11))

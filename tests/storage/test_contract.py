@@ -347,7 +347,8 @@ async def test_an_id_that_comes_twice_in_one_commit_is_accepted_once(store: Stor
     results = await together(store, accept("a", "m"), accept("b", "m"), accept("a", "m"), accept("b", "n"))
     assert [type(result) for result in results] == [Accepted, Accepted, Duplicate, Accepted]
     assert results[2].seq == results[0].seq
-    assert {results[0].seq, results[1].seq, results[3].seq} == {seq for seq, _, _ in await store.unread(0, 9)}
+    unread = await store.unread(Lane.DATA, 0, 9)
+    assert {results[0].seq, results[1].seq, results[3].seq} == {seq for seq, _ in unread}
 
 
 async def test_a_message_that_an_actor_never_takes_is_not_accepted(store: Store) -> None:
@@ -390,12 +391,12 @@ async def test_unread_lists_waiting_messages_in_order(store: Store) -> None:
     epoch, a, b = await own(store), await begin(store, "a"), await begin(store, "b")
     seqs = [await put(store, actor, f"m{number}") for number, actor in enumerate("abab")]
     seqs.append(await put(store, "a", "cancel", lane=Lane.CONTROL))
-    lines = [(seqs[0], a, Lane.DATA), (seqs[1], b, Lane.DATA), (seqs[2], a, Lane.DATA), (seqs[3], b, Lane.DATA)]
-    lines.append((seqs[4], a, Lane.CONTROL))
-    assert await store.unread(0, 10) == lines
-    assert await store.unread(seqs[0], 2) == lines[1:3]
+    lines = [(seqs[0], a), (seqs[1], b), (seqs[2], a), (seqs[3], b)]
+    assert await store.unread(Lane.CONTROL, 0, 10) == [(seqs[4], a)]
+    assert await store.unread(Lane.DATA, 0, 10) == lines
+    assert await store.unread(Lane.DATA, seqs[0], 2) == lines[1:3]
     await store.write(advance(b, 1, epoch, consumed=((seqs[1], "ok"),)))
-    assert await store.unread(seqs[0], 10) == lines[2:]
+    assert await store.unread(Lane.DATA, seqs[0], 10) == lines[2:]
 
 
 async def test_answer_of_an_unknown_message_is_none(store: Store) -> None:

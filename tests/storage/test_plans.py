@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from atone.storage import Phase, queries
+from atone.storage import Lane, Phase, queries
 from atone.storage.migration import MIGRATIONS
 from atone.storage.statements import STATEMENTS, split
 
@@ -66,7 +66,8 @@ def ask_all(connection: sqlite3.Connection) -> None:
     queries.column(connection, "active_frail", after=0, limit=9, deaths=3)
     queries.column(connection, "unbegun", after=0, limit=9)
     queries.column(connection, "due", now=1.0, limit=9)
-    queries.rows(connection, "unread", after=0, limit=9)
+    for lane in Lane:
+        queries.unread(connection, lane, 0, 9)
     queries.value(connection, "last_seq")
 
 
