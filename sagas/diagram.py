@@ -9,7 +9,7 @@ from ..storage import frozen
 
 
 @frozen
-class Place:
+class Box:
     """One step or awaited message, as far as a picture needs it."""
 
     name: str
@@ -19,32 +19,32 @@ class Place:
     turns_back: bool  #: whether a decline or a timeout turns the order back here
 
 
-def flowchart(nodes: Sequence[Sequence[Place]]) -> Iterator[str]:
+def flowchart(nodes: Sequence[Sequence[Box]]) -> Iterator[str]:
     """The lines of a Mermaid flowchart: forward with solid arrows, the way back with dotted ones."""
-    places = [place for node in nodes for place in node]
-    names = (f"n{number}" for number in range(len(places)))
+    boxes = [box for node in nodes for box in node]
+    names = (f"n{number}" for number in range(len(boxes)))
     levels = [["start"], *([next(names) for _ in node] for node in nodes), ["completed([COMPLETED])"]]
     yield "flowchart TD"
     yield "    start([start])"
     for zone in ("compensatable", "pivot", "retriable"):
-        boxes = [f"        n{i}{_box(place)}" for i, place in enumerate(places) if place.zone == zone]
-        if boxes:
-            yield from (f"    subgraph {zone}", *boxes, "    end")
+        shapes = [f"        n{i}{_shape(box)}" for i, box in enumerate(boxes) if box.zone == zone]
+        if shapes:
+            yield from (f"    subgraph {zone}", *shapes, "    end")
     for before, after in pairwise(levels):
         yield from (f"    {first} --> {second}" for first, second in product(before, after))
-    yield from _way_back(places, [f"n{i}" for i, place in enumerate(places) if place.turns_back])
+    yield from _way_back(boxes, [f"n{i}" for i, box in enumerate(boxes) if box.turns_back])
 
 
-def _box(place: Place) -> str:
-    if place.kind == "receive":
-        return f'{{{{"{place.name}"}}}}'
-    if place.kind == "pivot":
-        return f'[["{place.name}"]]'
-    return f'["{place.name}"]'
+def _shape(box: Box) -> str:
+    if box.kind == "receive":
+        return f'{{{{"{box.name}"}}}}'
+    if box.kind == "pivot":
+        return f'[["{box.name}"]]'
+    return f'["{box.name}"]'
 
 
-def _way_back(places: Sequence[Place], ends: Sequence[str]) -> Iterator[str]:
-    undone = [(f"n{i}", f"u{i}", place.name) for i, place in enumerate(places) if place.undoes]
+def _way_back(boxes: Sequence[Box], ends: Sequence[str]) -> Iterator[str]:
+    undone = [(f"n{i}", f"u{i}", box.name) for i, box in enumerate(boxes) if box.undoes]
     if not undone and not ends:
         return
     if undone:
@@ -58,6 +58,6 @@ def _way_back(places: Sequence[Place], ends: Sequence[str]) -> Iterator[str]:
 
 
 def _undo_before(end: str, undone: Sequence[tuple[str, str, str]]) -> str:
-    """The first compensation on the way back from a place."""
+    """The first compensation on the way back from a box."""
     number = int(end[1:])
     return next((undo for step, undo, _ in reversed(undone) if int(step[1:]) <= number), "compensated([COMPENSATED])")

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from ..storage import Definition, frozen
-from .diagram import Place, flowchart
+from .diagram import Box, flowchart
 from .errors import DefinitionError
 from .inject import Binding, Offer, bind, members, snake, type_hints
 from .progress import Work
@@ -130,15 +130,15 @@ class Saga(Generic[I]):
         """The saga as a Mermaid flowchart, with its zones and its way back."""
         return "\n".join(flowchart([[self._place(index) for index in node] for node in self.nodes]))
 
-    def _place(self, index: int) -> Place:
+    def _place(self, index: int) -> Box:
         slot, zone = self.slots[index], self.zone(index)
         if isinstance(slot, Receive):
             back = bool(slot.declines) or slot.timeout is not None
-            return Place(slot.name, zone.value, "receive", undoes=False, turns_back=back)
+            return Box(slot.name, zone.value, "receive", undoes=False, turns_back=back)
         kind = "pivot" if slot.pivot else "read-only" if slot.read_only else "step"
         undoes = slot.undo is not None and zone is Zone.COMPENSATABLE
         back = slot.pivot or (slot.read_only and zone is Zone.COMPENSATABLE)
-        return Place(slot.name, zone.value, kind, undoes=undoes, turns_back=back)
+        return Box(slot.name, zone.value, kind, undoes=undoes, turns_back=back)
 
     def _check(self) -> None:
         name: object = self.name

@@ -23,44 +23,46 @@ from .errors import (
 )
 from .memory import MemoryStore
 from .process import is_gone, this_process
-from .sqlite import SqliteStore
-from .store import (
-    Accept,
-    Accepted,
-    Advance,
+from .records import (
     Count,
-    Create,
-    Created,
     Definition,
-    Done,
-    Duplicate,
     Entry,
-    Exists,
-    Fenced,
-    Finished,
-    Full,
     HistoryRow,
     Holder,
     Lane,
     Lease,
     Message,
-    NotFound,
     Phase,
+    Query,
+    Record,
+    Snapshot,
+    Tombstone,
+)
+from .sqlite import SqliteStore
+from .store import Store
+from .values import frozen, plain
+from .writes import (
+    Accept,
+    Accepted,
+    Advance,
+    Create,
+    Created,
+    Done,
+    Duplicate,
+    Exists,
+    Fenced,
+    Finished,
+    Full,
+    NotFound,
     Purge,
     Purged,
     Quarantine,
-    Query,
-    Record,
     Renew,
-    Snapshot,
     Stale,
-    Store,
-    Tombstone,
     Unexpected,
     Unseen,
     Write,
 )
-from .values import frozen, plain
 
 __all__ = [
     "Accept",

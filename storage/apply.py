@@ -12,7 +12,7 @@ from .changes import Changes, Refused
 from .failure import is_of_one_row, of_one_row
 from .lease import Release
 from .statements import STATEMENTS
-from .store import Advance, Fenced, Write
+from .writes import Advance, Fenced, Write
 
 
 class Applier:

@@ -10,24 +10,20 @@ from .codec import checksum
 from .inbox import Inbox
 from .lease import Claim, Release, claim, release
 from .queries import find
+from .records import Definition, Entry, Lease, Record, Tombstone
 from .statements import STATEMENTS, for_rows, width_of
-from .store import (
+from .writes import (
     Accept,
     Advance,
     Create,
     Created,
-    Definition,
     Done,
-    Entry,
     Exists,
-    Lease,
     Purge,
     Purged,
     Quarantine,
-    Record,
     Renew,
     Stale,
-    Tombstone,
     Unseen,
     Write,
 )

@@ -10,7 +10,8 @@ from typing import Any
 from attrs import define, evolve, field
 
 from .lease import Claim, Release
-from .store import (
+from .records import Entry, HistoryRow, Lane, Lease, Message, Phase, Query, Record, Tombstone
+from .writes import (
     Accept,
     Accepted,
     Advance,
@@ -18,25 +19,16 @@ from .store import (
     Created,
     Done,
     Duplicate,
-    Entry,
     Exists,
     Fenced,
     Finished,
     Full,
-    HistoryRow,
-    Lane,
-    Lease,
-    Message,
     NotFound,
-    Phase,
     Purge,
     Purged,
     Quarantine,
-    Query,
-    Record,
     Renew,
     Stale,
-    Tombstone,
     Unexpected,
     Unseen,
     Write,

@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 
+from .records import Definition
 from .statements import STATEMENTS, width_of
-from .store import Accept, Accepted, Definition, Duplicate, Finished, Full, NotFound, Unexpected
 from .values import frozen
+from .writes import Accept, Accepted, Duplicate, Finished, Full, NotFound, Unexpected
 
 Answer = Accepted | Duplicate | Finished | NotFound | Full | Unexpected
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
+from .records import Holder, Lease
 from .statements import STATEMENTS
-from .store import Done, Holder, Lease, Write
 from .values import frozen
+from .writes import Done, Write
 
 
 @frozen

@@ -16,8 +16,10 @@ from .disk import Disk
 from .errors import StoreClosed, StoreError
 from .failure import of_one_row
 from .lease import Claim, Release
-from .store import Count, HistoryRow, Holder, Lane, Lease, Message, Phase, Query, Record, Store, Tombstone, Write
+from .records import Count, HistoryRow, Holder, Lane, Lease, Message, Phase, Query, Record, Tombstone
+from .store import Store
 from .writer import answer
+from .writes import Write
 
 R = TypeVar("R")
 

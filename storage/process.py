@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-from .store import Holder
+from .records import Holder
 
 _PROC = Path("/proc")
 _STARTED = 19  # of the fields behind the name; `man proc` counts from the first and calls it 22

@@ -12,20 +12,8 @@ from typing import Any
 import orjson
 
 from .codec import checksum
+from .records import Count, Definition, Entry, HistoryRow, Lane, Message, Phase, Query, Record, Snapshot, Tombstone
 from .statements import STATEMENTS
-from .store import (
-    Count,
-    Definition,
-    Entry,
-    HistoryRow,
-    Lane,
-    Message,
-    Phase,
-    Query,
-    Record,
-    Snapshot,
-    Tombstone,
-)
 
 #: so many actors are read at once: enough to be quick, few enough to hold little memory
 _CHUNK = 256

@@ -20,10 +20,12 @@ from .errors import StoreBusy, StoreClosed, StoreError, StoreUnavailable
 from .failure import is_busy, translate
 from .lease import Claim, Release, read_lease
 from .migration import MIGRATIONS
+from .records import Count, HistoryRow, Holder, Lane, Lease, Message, Query, Record, Tombstone
 from .statements import STATEMENTS
-from .store import Count, HistoryRow, Holder, Lane, Lease, Message, Query, Record, Store, Tombstone, Write
+from .store import Store
 from .values import frozen
 from .writer import Writer, answer, weigh
+from .writes import Write
 
 P = ParamSpec("P")
 R = TypeVar("R")

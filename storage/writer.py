@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from .errors import StoreBusy, StoreError, StoreUnavailable
-from .store import Accept, Advance, Create, Write
+from .writes import Accept, Advance, Create, Write
 
 R = TypeVar("R")
 
