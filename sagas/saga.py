@@ -128,9 +128,9 @@ class Saga(Generic[I]):
 
     def diagram(self) -> str:
         """The saga as a Mermaid flowchart, with its zones and its way back."""
-        return "\n".join(flowchart([[self._place(index) for index in node] for node in self.nodes]))
+        return "\n".join(flowchart([[self._box(index) for index in node] for node in self.nodes]))
 
-    def _place(self, index: int) -> Box:
+    def _box(self, index: int) -> Box:
         slot, zone = self.slots[index], self.zone(index)
         if isinstance(slot, Receive):
             back = bool(slot.declines) or slot.timeout is not None
