@@ -22,10 +22,6 @@ class _Line:
         self.items: deque[Item] = deque()
         self.results: deque[Result] = deque()
 
-    def give(self) -> None:
-        """Call back for the first one."""
-        _call(self.items.popleft()[1], self.results.popleft())
-
 
 class Answers:
     """A line of urgent ones, which go first, and one of the others.
@@ -52,8 +48,11 @@ class Answers:
 
     def give(self, most: int) -> None:
         """Call back for so many writes, if there are."""
-        for _ in range(min(most, len(self))):
-            (self._urgent if self._urgent.items else self._ordinary).give()
+        for line in (self._urgent, self._ordinary):
+            number = min(most, len(line.items))
+            most -= number
+            for _ in range(number):
+                _call(line.items.popleft()[1], line.results.popleft())
 
     def give_up(self, result: Result) -> None:
         """Call back for all that is in line, with something else than what they came to."""
