@@ -121,7 +121,7 @@ class Processes:
         world = self.world
         world.fuse.burnt = False
         if how:
-            world.tell("process", f"✖ {how}" + (f" before callback {world.fuse.count}" if how == "killed" else ""))
+            world.tell("process", f"✖ killed before callback {world.fuse.count}" if how == "killed" else how)
         self.found += _problems(life.loop)
         world.end()
         life.loop.abandon()
@@ -141,7 +141,7 @@ class Processes:
         except Killed:
             self.die("killed")
         except BaseException:
-            self.die("failed")
+            self.die("✖ failed")
             raise
 
     def _process(self, life: Life, number: int) -> Process:

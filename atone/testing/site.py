@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from cattrs import Converter
 
@@ -21,6 +21,7 @@ from .store import FileMedium, Medium, MemoryMedium
 from .world import World
 
 S = TypeVar("S", bound=FakeService)
+T = TypeVar("T")
 
 #: Few wake-ups: other processes' commits have to be noticed before their clients give up, and no sooner.
 LIMITS = Limits(poll=1.0, scan=1.0)
@@ -49,11 +50,13 @@ class Site:
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
         self.sagas = list(sagas)
+        self._retired: list[Saga[Any]] = []  #: sagas that no process knows any more, and orders may still be of
         self.medium: Medium = FileMedium() if store == "sqlite" else MemoryMedium()
         self._observer: Observer | None = None
         self._promises: list[Promise] = []
         self._intents = Intents(self._load)
         self.world.asked = self._intents.asked
+        self._answered: set[str] = set()  #: ids of orders whose start a client has heard of
         self._messages = 0
         self._agenda = Agenda()
         self._processes = Processes(
@@ -125,22 +128,29 @@ class Site:
         observer = self.observer()
         found = [*self._intents.found, *self._processes.problems()]
         lease = observer.read(observer.store.lease())
-        return Evidence(observer.records(), self.sagas, self.fakes, self._promises, found, lease)
+        return Evidence(observer.records(), [*self._retired, *self.sagas], self.fakes, self._promises, found, lease)
 
-    def _add(self, type_: Any, service: object) -> None:
+    def _add(self, type_: Any, service: type[T] | T) -> T:
         if type_ in self.services:
             raise ValueError(f"two services are provided for {type_.__name__}: give one of them")
-        made = service() if isinstance(service, type) else service
+        made = cast("T", service() if isinstance(service, type) else service)
         if isinstance(made, FakeService):
             made.world = self.world
         self.services[type_] = made
+        return made
 
-    def provide(self, service: object, *, as_type: Any = None) -> None:
-        """Provide one more service, before the first order."""
-        self._add(as_type or (service if isinstance(service, type) else type(service)), service)
+    @overload
+    def provide(self, service: type[T], *, as_type: Any = None) -> T: ...
+    @overload
+    def provide(self, service: T, *, as_type: Any = None) -> T: ...
+    def provide(self, service: Any, *, as_type: Any = None) -> Any:
+        """Provide one more service, before the first order; returns the object."""
+        return self._add(as_type or (service if isinstance(service, type) else type(service)), service)
 
-    def _register(self, saga: Saga[Any]) -> None:
-        self.sagas.append(saga)
+    def _register(self, *sagas: Saga[Any]) -> None:
+        """Let processes know these from now on, and no others; one that runs is started again."""
+        self._retired += [one for one in self.sagas if not any(one is kept for kept in sagas)]
+        self.sagas[:] = sagas
         if self._observer is not None:
             self._observer.close()
             self._observer = None

@@ -91,7 +91,7 @@ def bury(loop: asyncio.AbstractEventLoop, owner: object, context: Context) -> No
                 context.run(cast("Any", task.get_coro()).close)
             asyncio._unregister_task(task)  # which keeps a task until it ends, as anyio does; these never do
     known = [kept() for kept in _STATES.keyrefs()]  # at once: other threads may have loops of their own
-    for task in known:
-        if isinstance(task, SimTask) and task.owner is owner and task.get_loop() is loop:
-            del _STATES[task]
+    for one in known:
+        if isinstance(one, SimTask) and one.owner is owner and cast("Any", one).get_loop() is loop:
+            del _STATES[one]
     asyncio._set_running_loop(outer)
