@@ -28,6 +28,7 @@ _SENTENCES = {
     Flaw.KEY_VARIES: "A step hands out keys made from `ctx.key` alone, the same at each attempt.",
     Flaw.NEEDS_ACTION: "A compensation succeeds, with `None` for the result, when its action never happened.",
     Flaw.RAISES: "A step raises `PermanentError` where it certainly had no effect, and nothing where all is well.",
+    Flaw.WAITS: "Every order comes to an end: somebody sends what it waits for, or a timeout ends the wait.",
     Flaw.UNAWAITED: "What a step asks of a service happens when it is awaited: write `await` in front of it.",
     Flaw.BLOCKING: "An `async def` step never blocks the event loop: use `asyncio.sleep`, or make it a `def` step.",
     Flaw.CLOCK: "What a step does depends on its input: take the time from there, or `allow=[Flaw.CLOCK]`.",
@@ -83,6 +84,7 @@ class _Rehearsal:
 
     def run(self) -> None:
         """Each step in its turn, in a world in which those before it succeeded."""
+        self._hear()
         try:
             for index, slot in enumerate(self.saga.slots):
                 if isinstance(slot, Step) and self._stage(index) is not None:
@@ -96,6 +98,30 @@ class _Rehearsal:
     def note(self, flaw: Flaw, detail: str) -> None:
         """Remember a flaw."""
         self.found.append(Violation(flaw, _SENTENCES[flaw], None, detail))
+
+    def _hear(self) -> None:
+        """Whether everything is said that the order waits for: the rest of the saga would never be tried."""
+        left = list(self.messages)
+        for slot in self.saga.slots:
+            if not isinstance(slot, Receive) or not self._reached(slot):
+                continue
+            heard = next((one for one in left if isinstance(one, slot.types)), None)
+            if heard is not None:
+                left.remove(heard)
+            elif slot.timeout is None and self.saga.deadline is None:
+                names = [kind.__name__ for kind in slot.types]
+                self.note(
+                    Flaw.WAITS,
+                    f"{slot.name!r} waits for {' or '.join(names)} without a timeout, and nobody sends one: "
+                    f"messages=[{names[0]}(...)], or allow=[Flaw.WAITS]",
+                )
+
+    def _reached(self, slot: Receive) -> bool:
+        """Whether an order with this input waits there."""
+        try:
+            return slot.when is None or bool(slot.when(self.input))
+        except Exception:  # noqa: BLE001  # whatever the user's function raises: the order is parked there
+            return False
 
     def _stage(self, index: int) -> _Stage | None:
         """A world in which all steps before this one succeeded; `None` where they did not."""

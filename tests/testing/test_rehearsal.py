@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -9,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from atone import PermanentError, Saga, StepContext, step
+from atone import PermanentError, Saga, StepContext, receive, step
 from atone.testing import Flaw, SagaFailure, crash_everywhere, rehearse
-from tests.testing.shop import SERVICES, Approve, Order, Payments, patient, shop
+from tests.testing.shop import SERVICES, Approve, Decline, Order, Payments, patient, ship, shop
 
 
 def saga_of(act: Callable[..., Any], undo: Callable[..., Any] | None = None, **options: Any) -> Saga[Order]:
@@ -43,6 +44,65 @@ def test_a_sound_saga_has_no_flaws() -> None:
     assert rehearse(shop, Order(), SERVICES) == []
     assert rehearse(patient, Order(), SERVICES) == []
     assert rehearse(patient, Order(), SERVICES, messages=[Approve()]) == []
+
+
+def waiting(**options: Any) -> Saga[Order]:
+    """A saga that waits twice before anything happens."""
+    return Saga("waits", input=Order, steps=[receive(Approve), receive(Approve | Decline, **options), ship])
+
+
+def test_a_saga_that_waits_for_what_nobody_sends() -> None:
+    """Would pass every crash test, and most of it would never have been tried."""
+    (found,) = rehearse(waiting(name="second"), Order(), SERVICES, messages=[Approve()])
+    assert found.check == Flaw.WAITS
+    assert found.detail == (
+        "'second' waits for Approve or Decline without a timeout, and nobody sends one: "
+        "messages=[Approve(...)], or allow=[Flaw.WAITS]"
+    )
+    with pytest.raises(SagaFailure, match="waits for ever"):
+        crash_everywhere(waiting(), Order(), SERVICES)
+    assert rehearse(waiting(), Order(), SERVICES, allow=[Flaw.WAITS]) == []
+
+
+def rich(order: Order) -> bool:
+    """Whether somebody has to look at it."""
+    return order.cents > 100
+
+
+def lost(order: Order) -> bool:
+    """Nobody knows."""
+    raise LookupError(order)
+
+
+@pytest.mark.parametrize(
+    ("saga", "messages"),
+    [
+        (waiting(), [Decline(), Approve()]),
+        (waiting(timeout=dt.timedelta(days=1)), [Approve()]),
+        (waiting(when=rich), [Approve()]),
+        (waiting(when=lost), [Approve()]),
+        (Saga("due", input=Order, steps=[receive(Approve)], deadline=dt.timedelta(days=1)), []),
+    ],
+)
+def test_a_saga_that_waits_for_what_is_sent_or_not_for_ever(saga: Saga[Order], messages: list[object]) -> None:
+    """In whatever order it comes; also where a timeout ends the wait, or the input needs none."""
+    assert rehearse(saga, Order(), SERVICES, messages=messages) == []
+
+
+@pytest.mark.filterwarnings("default::RuntimeWarning")
+def test_a_profiler_is_said_to_be_in_the_way() -> None:
+    """There is room for one only, and what is not looked for must not seem not to be there."""
+
+    async def late(order: Order, payments: Payments, ctx: StepContext) -> str:
+        time.time()
+        return await pay(order, payments, ctx)
+
+    sys.setprofile(lambda *_: None)
+    try:
+        with pytest.warns(RuntimeWarning, match="a profiler is at work, .* not noticed"):
+            assert rehearse(saga_of(late, repay), Order(), [Payments]) == []
+    finally:
+        sys.setprofile(None)
 
 
 def test_a_compensation_that_does_nothing() -> None:
