@@ -26,6 +26,8 @@ class Flaw(StrEnum):
     KEY_VARIES = "key varies"
     NEEDS_ACTION = "compensation needs its action"
     RAISES = "raises"
+    RESULT = "result is not kept"
+    MEMORY = "state in memory"
     WAITS = "waits for ever"
     UNAWAITED = "not awaited"
     BLOCKING = "blocks the event loop"
