@@ -110,7 +110,7 @@ class Season:
             self._doom(process)
         inner: Any
         if isinstance(self.medium, MemoryMedium):
-            inner = TroubledMemory(self.medium._disk, self.faults)
+            inner = TroubledMemory(self.medium.disk, self.faults)
         else:
             inner = TroubledFile(str(self.medium.path), self.faults)
         coordinator = process.context.run(
