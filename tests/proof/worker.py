@@ -35,7 +35,7 @@ _MOST = 5  #: violations of one case that are told
 _LONGEST = 500  #: characters of each: a pipe takes 4096 bytes at once
 
 
-def work(name: str, size: int, seed: int, first: int, step: int, workers: int, check: str) -> bool:
+def work(name: str, size: int, seed: int, first: int, step: int, workers: int, *, check: str) -> bool:
     """Do every case from `first` on, `step` apart, in each worker; whether all of them came to their end.
 
     Cases count as `caught` by the check of this name; with an empty name, by any.
@@ -126,4 +126,4 @@ if __name__ == "__main__":
     layer, numbers, mutant = sys.argv[1], map(int, sys.argv[2:7]), sys.argv[7:]
     planted = MUTANTS[mutant[0]] if mutant else None
     with planted.plant() if planted else nullcontext():
-        sys.exit(0 if work(layer, *numbers, planted.check if planted else "") else 1)
+        sys.exit(0 if work(layer, *numbers, check=planted.check if planted else "") else 1)
