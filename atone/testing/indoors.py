@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from ..storage import StoreError
+
 
 class OutsideWorld(RuntimeError):
     """The simulated program reached for the real world, which no seed can reproduce."""
@@ -60,12 +62,18 @@ def _remember(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def _outdoors(record: logging.LogRecord) -> bool:
-    """What is logged of the troubles of a simulation is in its story, and no news of this service."""
+    """What is logged of the troubles of a simulation is in its story, and no news of this service.
+
+    An exception in it is a finding, although the engine has healed it: unless it is the disk's, which fails as told.
+    """
     loop = asyncio._get_running_loop()  # noqa: SLF001  # the public one raises
     if not isinstance(loop, IndoorLoop):
         return True
     if record.exc_info is not None and record.exc_info[1] is not None:
-        loop.log(f"{record.getMessage()}: {record.exc_info[1]!r}")
+        error = record.exc_info[1]
+        loop.log(text := f"{record.getMessage()}: {error!r}")
+        if not isinstance(error, StoreError):
+            loop.problems.append(text)
     return False
 
 

@@ -131,7 +131,12 @@ class SimLoop(IndoorLoop):
             if restless > RESTLESS:
                 msg = f"{RESTLESS} callbacks ran without any time passing: the program runs in a circle"
                 raise RuntimeError(msg)
-            handle._run()
+            try:  # as a handle runs itself, without the frame that this would cost
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001  # as asyncio has it
+                self.call_exception_handler({"message": f"Exception in callback {handle}", "exception": error})
 
     def _may_run(self, handle: Any) -> bool:
         """Whether a callback whose turn has come runs. Raises `Killed` where the machine dies before it."""

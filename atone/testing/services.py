@@ -9,6 +9,7 @@ Steps call `await payments.charge(key=ctx.key, cents=100)` and `await payments.r
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import Any
 
 from ..sagas import PermanentError
@@ -47,12 +48,14 @@ class FakeService:
         return type(self).__name__
 
     @classmethod
+    @cache  # asked in every history
     def actions(cls) -> dict[str, Action]:
         """The declared actions by name."""
         found = {name: one for base in reversed(cls.__mro__) for name, one in vars(base).items()}
         return {name: one.action for name, one in found.items() if isinstance(one, Declaration)}
 
     @classmethod
+    @cache
     def calls(cls) -> dict[str, bool]:
         """What can be asked of it, and whether that undoes something."""
         undos = [one.undo for one in cls.actions().values() if one.undo is not None]

@@ -157,15 +157,15 @@ class MemoryMedium:
     """What a simulated process leaves behind when it dies: a disk in memory."""
 
     def __init__(self) -> None:
-        self._disk = Disk()
+        self.disk = Disk()
 
     def store(self) -> Store:
         """A new handle on it."""
-        return MemoryStore(self._disk)
+        return MemoryStore(self.disk)
 
     def content(self) -> int:
         """Changes with every commit about an order."""
-        return len(self._disk.history) + len(self._disk.mails)
+        return len(self.disk.history) + len(self.disk.mails)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run what only reads: in memory nothing has to be waited for, and so no loop is needed."""

@@ -20,8 +20,9 @@ class Counts:
     histories: int = 0  #: simulated lives of orders, from their start to an end, or to a wait with a reason
     examples: int = 0  #: sequences of what clients, participants, disks and processes do, drawn by Hypothesis
     crash_points: int = 0  #: different moments at which a simulated process was killed
-    images: int = 0  #: legal contents of the disk after a loss of power, none drawn twice; some are alike
+    images: int = 0  #: legal contents of the disk after a loss of power, each counted once
     io_faults: int = 0  #: operations on files that failed, or at which the process died
+    missed: int = 0  #: faults that were planned for an operation which then did not come: of these, none is counted
     kills: int = 0
     takeovers: int = 0  #: of a stopped owner, which came back
     hostile_rows: int = 0

@@ -6,7 +6,6 @@ together take every one.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -189,7 +188,6 @@ class Point:
 
 def prepare(seed: int, _size: int, _folder: Path) -> Case:
     """Find every crash point: one watched run for each saga, store and disturbance."""
-    logging.disable()
     points = list(_points(seed))
 
     def case(index: int) -> Counts:

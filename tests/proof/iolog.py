@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import shutil
@@ -40,18 +41,17 @@ def is_buildable() -> bool:
     return True
 
 
+@cache
 def build() -> Path:
-    """The library to preload, compiled once for each user and version of its source."""
+    """The library to preload, compiled once for each run, where nobody else can put another in its place."""
     command = shutil.which("cc") or shutil.which("gcc")
     if command is None:
         raise FileNotFoundError("cc")
-    stamp = _SOURCE.stat().st_mtime_ns
-    library = Path(tempfile.gettempdir()) / f"atone-iolog-{os.getuid()}-{stamp}.so"
-    if not library.exists():
-        fresh = library.with_suffix(f".{os.getpid()}")
-        arguments = ["-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(fresh), "-ldl"]
-        subprocess.run([command, *arguments], check=True, capture_output=True)
-        fresh.replace(library)
+    folder = Path(tempfile.mkdtemp(prefix="atone-iolog-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    library = folder / "iolog.so"
+    arguments = ["-O2", "-shared", "-fPIC", str(_SOURCE), "-o", str(library), "-ldl"]
+    subprocess.run([command, *arguments], check=True, capture_output=True)
     return library
 
 

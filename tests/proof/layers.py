@@ -25,7 +25,7 @@ LAYERS = {
     "takeovers": Kind(100, "takeovers"),
     "swarm": Kind(300_000, "histories", simulated=True),
     "io_faults": Kind(2_000, "io_faults"),
-    "power_loss": Kind(55_000, "images"),
+    "power_loss": Kind(51_000, "images"),
     "hostile": Kind(20_000, "hostile_rows"),
     "machines": Kind(1_000, "examples", simulated=True),
     "full_disk": Kind(10, "io_faults"),

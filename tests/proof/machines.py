@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,8 +36,7 @@ class Shop(SagaMachine):
 
 
 def prepare(seed: int, _size: int, _folder: Path) -> Case:
-    """Nothing to be done beforehand; what the engine logs of its troubles would take longer than they do."""
-    logging.disable()
+    """Nothing to be done beforehand."""
     options = settings(
         Shop.TestCase.settings, max_examples=PER_CASE, stateful_step_count=_RULES, database=None, deadline=None,
         print_blob=False, report_multiple_bugs=False, suppress_health_check=list(HealthCheck),

@@ -130,6 +130,12 @@ def _pass_on(answer: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:
         answer.set_result(task.result())
 
 
+class SharedFuture(asyncio.Future[Any]):
+    """Knows whose it is, as tasks do."""
+
+    owner: Process | None
+
+
 class SharedLoop(SimLoop):
     """The event loop of all processes and of what is outside."""
 
@@ -138,6 +144,8 @@ class SharedLoop(SimLoop):
     def __init__(self, chance: Random) -> None:
         super().__init__(chance)
         self.outside = copy_context()
+        self._remember = self.get_exception_handler()
+        self.set_exception_handler(self._of_the_living)
         self.steps = 0
 
     def create_task(  # type: ignore[override]  # as that of any simulated loop
@@ -148,6 +156,18 @@ class SharedLoop(SimLoop):
         process: Process | None = PROCESS.get() if context is None else context.get(PROCESS)
         task.owner = process
         return task
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Make a future of the process in whose context it is made."""
+        future = SharedFuture(loop=self)
+        future.owner = PROCESS.get()
+        return future
+
+    def _of_the_living(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Nobody sees to what a dead process has left: who would have done so did not live to do it."""
+        owner: object = getattr(context.get("task") or context.get("future"), "owner", None)
+        if self._remember is not None and not (isinstance(owner, Process) and not owner.alive()):
+            self._remember(loop, context)
 
     def ready(self, handles: list[asyncio.Handle]) -> None:
         """Let callbacks run that were held back."""

@@ -34,6 +34,7 @@ class Report:
     mutants_caught: int = 0
     survivors: list[str] = field(factory=list)  #: mutants that nothing caught
     interrupted: bool = False
+    complete: bool = False  #: whether every layer must have run
 
     def add(self, layer: str, counts: Counts, seconds: float, *, wanted: int = 0) -> None:
         """A layer has run; to its end, where it is said how much of it was `wanted`."""
@@ -53,8 +54,8 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether anything is not as it should be on this machine."""
-        return bool(self.counts.violations or self.survivors or self.short)
+        """Whether anything is not as it should be: on a machine of continuous integration, every layer runs."""
+        return bool(self.counts.violations or self.survivors or self.short or (self.complete and self.not_run))
 
     @property
     def sum(self) -> str:
@@ -64,6 +65,7 @@ class Report:
         if self.mutants_planted:
             parts.append(f"{self.mutants_caught} of {self.mutants_planted} mutants caught")
         parts += [f"too few {one}" for one in self.short]
+        parts += [f"{layer} could not run" for layer in self.not_run]
         return ", ".join([*parts, f"{len(self.counts.violations)} violations"])
 
     def write(self, path: Path) -> None:

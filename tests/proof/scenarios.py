@@ -14,7 +14,7 @@ from atone.sagas import Step
 from atone.sagas.progress import Work
 from atone.testing import SagaFailure, Simulation
 
-from .counts import Case, Counts
+from .counts import UNFORESEEN, Case, Counts
 from .small import EFFECTS, SERVICES
 from .stories import SCENARIOS, Scenario
 
@@ -63,7 +63,7 @@ def _lived(scenario: Scenario, sim: Simulation, seed: int, crash: int) -> list[s
     except SagaFailure as failure:
         return [f"{one.check}: {one.detail}" for one in failure.violations]
     except AssertionError as error:
-        return [str(error)]
+        return [str(error) or f"{UNFORESEEN}: {error!r}", *_budgets(scenario, sim)]
 
 
 def _callbacks(scenario: Scenario, seed: int) -> int:
@@ -83,7 +83,7 @@ def _drive(scenario: Scenario, sim: Simulation, chance: random.Random) -> None:
     """Run a coroutine that waits for nothing but its simulation, which never really waits."""
 
     def look() -> None:
-        assert sim.steps < _ENDLESS, f"L1 an end: {_ENDLESS} callbacks, and it goes on"
+        assert sim.steps < _ENDLESS, f"{UNFORESEEN}: {_ENDLESS} callbacks, and it goes on"
 
     sim.world.fuse.look = look
     for _ in scenario.play(sim, chance).__await__():

@@ -110,7 +110,7 @@ class Season:
             self._doom(process)
         inner: Any
         if isinstance(self.medium, MemoryMedium):
-            inner = TroubledMemory(self.medium._disk, self.faults)
+            inner = TroubledMemory(self.medium.disk, self.faults)
         else:
             inner = TroubledFile(str(self.medium.path), self.faults)
         coordinator = process.context.run(
@@ -250,9 +250,7 @@ class Season:
 
     def _uncaught(self) -> Iterator[Violation]:
         for problem in self.loop.problems:
-            of_the_dead = "never retrieved" in problem or "was destroyed" in problem
-            if not (self.world.deaths and of_the_dead):  # who would have seen to it did not live to do so
-                yield Violation(UNCAUGHT.name, UNCAUGHT.sentence, None, problem)
+            yield Violation(UNCAUGHT.name, UNCAUGHT.sentence, None, problem)
 
     def _wrong(self) -> Iterator[Violation]:
         for service in self.services:

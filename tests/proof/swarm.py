@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from pathlib import Path
 from typing import Literal
 
@@ -27,8 +26,7 @@ _ROUNDS = 40  #: of operators at work, after which every order must have come to
 
 
 def prepare(seed: int, _size: int, _folder: Path) -> Case:
-    """Nothing to be done beforehand; what the engine logs of its troubles would take longer than they do."""
-    logging.disable()
+    """Nothing to be done beforehand."""
 
     def case(index: int) -> Counts:
         season = play(f"{seed}/{index}", "sqlite" if index % 25 == 0 else "memory")

@@ -53,6 +53,14 @@ def test_a_soak_that_is_interrupted_writes_what_it_has(tmp_path: Path) -> None:
     assert written["interrupted"] is True
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_layer_that_could_not_run_fails_continuous_integration(complete: bool) -> None:
+    """Elsewhere it is told, and the others count."""
+    report = Report(1, not_run={"full_disk": "needs root"}, complete=complete)
+    assert report.failed is complete
+    assert "full_disk could not run" in report.sum
+
+
 def test_a_layer_that_tries_less_than_was_wanted_fails_the_run() -> None:
     """Nothing found is no news where nothing was looked for; of what was cut short, nothing was wanted."""
     report = Report(1)

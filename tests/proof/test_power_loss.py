@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.power_loss import Verdicts, lay_out
+from tests.proof.iolog import Operation
+from tests.proof.power_loss import Met, Recording, Verdicts, lay_out
 
 
 @pytest.fixture
@@ -38,6 +39,14 @@ def test_the_same_pages_are_judged_once_and_other_pages_or_promises_anew(
     lines.append("started x")
     assert verdicts.kept(db, lines) == ["verdict 3"]
     assert asked == [(0, 1), (1, 1), (1, 2)]
+
+
+def test_an_image_counts_once_also_where_it_comes_from_other_operations() -> None:
+    """Two draws may differ, and come to the same bytes."""
+    recording, met = Recording([], 1), Met()
+    images = [{"orders.db": bytearray(text)} for text in (b"one", b"two", b"one")]
+    recording.disk.pending["orders.db"][1] = Operation("w", "orders.db", 0, b"")
+    assert [met.add(recording.content(files)) for files in images] == [True, True, False]
 
 
 def test_an_image_is_laid_out_and_nothing_of_the_last_one_stays(tmp_path: Path) -> None:

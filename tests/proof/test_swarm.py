@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
+from atone.actors.actor import Actor
 from tests.proof import exhaustive, machines, swarm
 from tests.proof.counts import Counts
+from tests.proof.processes import Process
 from tests.proof.tickets import Participant
 
 pytestmark = pytest.mark.timeout(120)
@@ -78,6 +79,34 @@ def traces(kind: Kind) -> list[str]:
     return found
 
 
+def test_what_nobody_retrieves_counts_unless_its_process_is_dead() -> None:
+    """A death excuses what the dead have left, and nothing of the living."""
+    season = swarm.play("9/1", orders=1)
+    living, dead = Process(98, season.loop, season.intents), Process(99, season.loop, season.intents)
+    dead.dead = True
+    for process in (living, dead):
+        future = process.context.run(season.loop.create_future)
+        future.set_exception(LookupError(f"of {process.number}"))
+        del future
+    assert ["of 98" in one.detail for one in season.judge()] == [True]
+    season.close()
+
+
+def test_an_actor_that_crashes_is_found_although_it_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a supervisor heals is a fault of the engine all the same."""
+    real, crashes = Actor._decide, [LookupError("planted")]
+
+    def decide(self: Actor[Any]) -> Any:
+        if crashes and self.revision > 1:
+            raise crashes.pop()
+        return real(self)
+
+    monkeypatch.setattr(Actor, "_decide", decide)
+    season = swarm.play("9/1")
+    assert [(one.check, "planted" in one.detail) for one in season.judge()] == [("nothing uncaught", True)]
+    season.close()
+
+
 def test_participants_without_tombstones_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A charge that comes after its refund stays."""
     init = Participant.__init__
@@ -109,9 +138,8 @@ def test_every_crash_point_is_dealt_and_a_share_of_them_holds() -> None:
     assert counts.crash_points == counts.histories > 0
 
 
-def test_a_few_machines_find_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_machines_find_nothing(tmp_path: Path) -> None:
     """Hypothesis looks, and shrinks nothing."""
-    monkeypatch.setattr(logging, "disable", lambda: None)  # only a process of the campaign may do without its log
     counts = machines.prepare(1, machines.PER_CASE, tmp_path)(0)
     assert counts.violations == []
     assert counts.examples >= machines.PER_CASE

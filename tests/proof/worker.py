@@ -35,20 +35,23 @@ _MOST = 5  #: violations of one case that are told
 _LONGEST = 500  #: characters of each: a pipe takes 4096 bytes at once
 
 
-def work(name: str, size: int, seed: int, first: int, step: int, workers: int) -> bool:
-    """Do every case from `first` on, `step` apart, in each worker; whether all of them came to their end."""
+def work(name: str, size: int, seed: int, first: int, step: int, workers: int, *, check: str) -> bool:
+    """Do every case from `first` on, `step` apart, in each worker; whether all of them came to their end.
+
+    Cases count as `caught` by the check of this name; with an empty name, by any.
+    """
     layer = cast("Layer", import_module(f".{name}", __package__))
     cases = math.ceil(size / layer.PER_CASE)
     with lives.workplace() as folder:
         try:
             case = _prepared(layer, seed, cases, folder, real=not LAYERS[name].simulated)
         except Exception as error:
-            violation = f"L1 an end: the workload does not come to its end by itself, {error!r:.300}"
-            _say(Counts(cases=1, caught=1, violations=[violation]))
+            violation = f"{UNFORESEEN}: the workload does not come to its end by itself, {error!r:.300}"
+            _say(Counts(cases=1, violations=[violation]))
             return True
         again = f"python -m tests.proof --layer {name} --size {size} --seed {seed} --index"
         shares = [range(number, cases, step) for number in range(first, first + workers)]
-        _WORKERS.extend(_begin(partial(_share, case, share, again)) for share in shares)
+        _WORKERS.extend(_begin(partial(_share, case, share, again, check)) for share in shares)
         # None is reaped before all have ended: a number that `_leave` signals is never somebody else's.
         ends = [os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) for pid in _WORKERS]
         while _WORKERS:
@@ -72,13 +75,13 @@ def _begin(work: Callable[[], None]) -> int:
     return pid
 
 
-def _share(case: Case, indices: Iterable[int], again: str) -> None:
+def _share(case: Case, indices: Iterable[int], again: str, check: str) -> None:
     """Do these cases, as far as there is time."""
     counts, said = Counts(), time.monotonic()
     for index in indices:
         if _LEAVING:
             break
-        counts += _tried(case, index, f"{again} {index}")
+        counts += _tried(case, index, f"{again} {index}", check)
         if counts.violations or time.monotonic() - said > _EVERY:
             _say(counts)
             counts, said = Counts(), time.monotonic()
@@ -99,13 +102,14 @@ def _prepared(layer: Layer, seed: int, cases: int, folder: Path, *, real: bool) 
     return case
 
 
-def _tried(case: Case, index: int, again: str) -> Counts:
+def _tried(case: Case, index: int, again: str, check: str) -> Counts:
     try:
         counts = case(index)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         counts = Counts(violations=[f"{UNFORESEEN}: {error!r:.300} at {place.filename}:{place.lineno}"])
-    counts.cases, counts.caught = 1, int(any(not text.startswith(UNFORESEEN) for text in counts.violations))
+    names = {text.split(": ")[0] for text in counts.violations}
+    counts.cases, counts.caught = 1, int(check in names if check else bool(names - {UNFORESEEN}))
     counts.violations = [f"{text[:_LONGEST]} | {again}" for text in counts.violations[:_MOST]]
     return counts
 
@@ -120,5 +124,6 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _leave)
     layer, numbers, mutant = sys.argv[1], map(int, sys.argv[2:7]), sys.argv[7:]
-    with MUTANTS[mutant[0]].plant() if mutant else nullcontext():
-        sys.exit(0 if work(layer, *numbers) else 1)
+    planted = MUTANTS[mutant[0]] if mutant else None
+    with planted.plant() if planted else nullcontext():
+        sys.exit(0 if work(layer, *numbers, check=planted.check if planted else "") else 1)

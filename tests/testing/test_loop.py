@@ -2,13 +2,16 @@
 
 import asyncio
 import heapq
+import logging
 import threading
 import time
+from functools import partial
 from random import Random
 
 import anyio
 import pytest
 
+from atone.storage.errors import StoreBusy
 from atone.testing.fuse import Fuse, Killed
 from atone.testing.indoors import OutsideWorld
 from atone.testing.loop import SimLoop
@@ -178,6 +181,16 @@ def test_the_real_world_is_refused_by_name() -> None:
             loop.call(work())
         assert len(loop.problems) == 1
         loop.abandon()
+
+
+def test_an_exception_that_the_engine_heals_is_kept_unless_it_is_the_disks() -> None:
+    """What is only logged is a finding as well: nothing but a disk fails without anybody's fault."""
+    loop = make()
+    for error in (LookupError("a slip"), StoreBusy("a disk", "nobody", 0.1)):
+        loop.call_soon(partial(logging.getLogger("atone").warning, "it crashed", exc_info=error))
+    loop.call(asyncio.sleep(1))
+    loop.abandon()
+    assert loop.problems == ["it crashed: LookupError('a slip')"]
 
 
 def test_an_exception_that_nobody_catches_is_kept() -> None:

@@ -34,19 +34,19 @@ def _unwinding(draft: Draft, indexes: list[int]) -> None:
         draft.end(Status.ABANDONED if draft.progress.unpaid else Status.COMPENSATED)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S3 order of undoing")
 def undone_in_order() -> Planted:
     """Compensations run in the order of the steps, the first step first."""
     return patch.object(plan, "_unwind", lambda draft: _unwinding(draft, _debts(draft)[:1]))
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S3 order of undoing")
 def undone_at_once() -> Planted:
     """All compensations begin at once, before the later ones were acknowledged."""
     return patch.object(plan, "_unwind", lambda draft: _unwinding(draft, _debts(draft)))
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S2 no forgotten effect")
 def doubt_forgotten() -> Planted:
     """A lost answer, a timeout and a crash count as a refusal: nothing is owed."""
     real = ladder._in_doubt
@@ -58,13 +58,13 @@ def doubt_forgotten() -> Planted:
     return patch.object(ladder, "_in_doubt", certain)
 
 
-@mutant("machines")
+@mutant("machines", "S2 no forgotten effect")
 def doubt_forgotten_in_a_machine() -> Planted:
     """The same, in what Hypothesis draws."""
     return doubt_forgotten()
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S2 no forgotten effect")
 def refusal_clears_doubt() -> Planted:
     """A refusal of the second attempt is taken as proof that the first had no effect."""
     real = ladder._not_done
@@ -77,7 +77,7 @@ def refusal_clears_doubt() -> Planted:
     return patch.object(ladder, "_not_done", trusting)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S2 no forgotten effect")
 def probe_clears_doubt() -> Planted:
     """A probe that says "so far not" is believed for ever, although a request may still arrive."""
     real = ladder._probed
@@ -90,7 +90,7 @@ def probe_clears_doubt() -> Planted:
     return patch.object(ladder, "_probed", trusting)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S2 no forgotten effect")
 def doubt_not_undone() -> Planted:
     """Only steps that are known to have succeeded are compensated, those in doubt are not."""
     known = {StepStatus.SUCCEEDED, StepStatus.COMPENSATING}
@@ -102,7 +102,7 @@ def doubt_not_undone() -> Planted:
     return patch.object(Draft, "owes", owes)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S4 past the pivot")
 def pivot_in_doubt_turns_back() -> Planted:
     """An order whose pivot is in doubt is rolled back, although the pivot may have happened."""
 
@@ -112,13 +112,13 @@ def pivot_in_doubt_turns_back() -> Planted:
     return patch.object(plan, "_lose", lose)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S4 past the pivot")
 def cancelled_past_the_pivot() -> Planted:
     """A cancel is accepted although the pivot has begun."""
     return patch.object(Draft, "too_late", property(lambda self: False))
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S2 no forgotten effect")
 def park_goes_on() -> Planted:
     """A parked order goes on by itself, as if a person had skipped what it was parked for."""
     real = Draft.park
@@ -132,7 +132,7 @@ def park_goes_on() -> Planted:
     return patch.object(Draft, "park", park)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S2 no forgotten effect")
 def failed_undo_is_done() -> Planted:
     """A compensation that used up its attempts counts as done."""
     real = plan._undo
@@ -148,7 +148,7 @@ def failed_undo_is_done() -> Planted:
     return patch.object(plan, "_undo", undo)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S4 one end")
 def end_is_no_end() -> Planted:
     """A request that comes behind the end turns the order back, completed or not."""
     real_control, real_encode = verbs.control, OrderBehaviour.encode
@@ -169,13 +169,13 @@ def end_is_no_end() -> Planted:
         return planted.pop_all()
 
 
-@mutant("scenarios")
+@mutant("scenarios", "L1 bounded retries")
 def retries_without_end() -> Planted:
     """An action is sent again and again, whatever its retry policy says."""
     return patch.object(Draft, "may_retry", lambda self, index: self.saga.step(index).repeatable)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "L1 an end")
 def cut_off_is_failed() -> Planted:
     """An attempt that a crash or a shutdown cut off is given up, and its order undone."""
     real = ladder._cut_off
@@ -190,7 +190,7 @@ def cut_off_is_failed() -> Planted:
     return patch.object(ladder, "_cut_off", cut_off)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S4 exactly once")
 def timeout_is_done() -> Planted:
     """A step that did not answer in time counts as done."""
     real = OrderBehaviour.decide

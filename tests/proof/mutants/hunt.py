@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from attrs import frozen
 
 from ..campaign import run
-from ..counts import BROKEN, UNFORESEEN, Counts
+from ..counts import Counts
 from .mutant import Mutant
 
 #: How much of each layer a mutant must survive, in the layer's unit.
@@ -39,15 +39,15 @@ class Found:
     mutant: Mutant
     tried: int  #: cases
     caught: int  #: of these
-    checks: tuple[str, ...]  #: that caught it, the most frequent first
-    broke: str  #: how often it broke the case or the worker instead, which shows nothing of the engine's promises
+    instead: str  #: by what else it showed itself and how often: other checks, or a case or worker that broke
     seconds: float
 
     def __str__(self) -> str:
         if not self.caught:
-            tried = f"{self.tried:,} cases of {self.mutant.layer}" + (f" ({self.broke})" if self.broke else "")
+            tried = f"{self.tried:,} cases of {self.mutant.layer}" + (f" ({self.instead})" if self.instead else "")
             return f"{self.mutant.name} SURVIVED {tried}: {self.mutant.sentence}"
-        return f"{self.mutant.name}: caught by {self.mutant.layer}, {self.caught:,} of {self.tried:,}, {self.checks[0]}"
+        layer, check = self.mutant.layer, self.mutant.check
+        return f"{self.mutant.name}: caught by {layer}, {self.caught:,} of {self.tried:,}, {check}"
 
 
 def hunt(
@@ -69,6 +69,6 @@ def _hunted(mutant: Mutant, seed: int, once: bool, stop: Callable[[], bool]) -> 
     budget = BUDGETS[mutant.layer]
     counts = run(mutant.layer, budget, seed, mutant=mutant.name, workers=1, until=enough)
     checks = Counter(violation.split(": ")[0] for violation in counts.violations)
-    broke = [f"{one} {checks.pop(one)} time(s)" for one in (UNFORESEEN, BROKEN) if one in checks]
-    names = tuple(name for name, _ in checks.most_common())
-    return Found(mutant, counts.cases, counts.caught, names, ", ".join(broke), time.monotonic() - began)
+    del checks[mutant.check]
+    instead = ", ".join(f"{name} {times} time(s)" for name, times in checks.most_common())
+    return Found(mutant, counts.cases, counts.caught, instead, time.monotonic() - began)

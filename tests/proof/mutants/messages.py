@@ -29,7 +29,7 @@ Planted = AbstractContextManager[object]
 _asked: set[asyncio.Future[str]] = set()  #: keeps requests that nobody waits for from being collected
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S12 truthful answers")
 def cancel_lost() -> Planted:
     """A cancel is answered ACCEPTED, and the order goes on."""
 
@@ -39,7 +39,7 @@ def cancel_lost() -> Planted:
     return patch.dict(verbs._VERBS, {Verb.CANCEL: cancel})
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S12 truthful answers")
 def cancel_answered_early() -> Planted:
     """A cancel is answered before it is on disk."""
     real = Access.request
@@ -55,7 +55,7 @@ def cancel_answered_early() -> Planted:
     return patch.object(Access, "request", request)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S11 once")
 def messages_twice() -> Planted:
     """A message that is sent again with the same id counts again."""
     real = Access._accept
@@ -66,7 +66,7 @@ def messages_twice() -> Planted:
     return patch.object(Access, "_accept", accept)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "L1 an end")
 def parted_unread() -> Planted:
     """A message that is read while its actor is let go from memory is lost until the next host."""
 
@@ -82,7 +82,7 @@ def parted_unread() -> Planted:
     return patch.object(Supervisor, "_read_messages", read)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S11 once")
 def consumed_afterwards() -> Planted:
     """A message is marked as consumed a moment after the commit that it caused."""
     real = Disk._advance
@@ -99,7 +99,7 @@ def consumed_afterwards() -> Planted:
     return patch.object(Disk, "_advance", advance)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "L1 an end")
 def timeout_first() -> Planted:
     """A wait that has run out is ended before a message that was accepted in time is taken."""
 
@@ -119,7 +119,7 @@ def timeout_first() -> Planted:
         return planted.pop_all()
 
 
-@mutant("scenarios")
+@mutant("scenarios", "L1 an end")
 def timer_lost() -> Planted:
     """A wait knows until when it lasts only as long as its process lives."""
     real, arm = OrderBehaviour.encode, Actor.arm

@@ -18,6 +18,7 @@ class Mutant:
     name: str
     sentence: str  #: what the faulty engine does
     layer: str  #: that must find it
+    check: str  #: by which it must: one that shows itself under another name alone is not caught
     plant: Plant
 
 
@@ -25,12 +26,12 @@ class Mutant:
 MUTANTS: dict[str, Mutant] = {}
 
 
-def mutant(layer: str) -> Callable[[Plant], Plant]:
+def mutant(layer: str, check: str) -> Callable[[Plant], Plant]:
     """Register a function that plants a fault; its name is the mutant's, its docstring the sentence."""
 
     def register(plant: Plant) -> Plant:
         name, sentence = plant.__name__, (plant.__doc__ or "").strip()
-        MUTANTS[name] = Mutant(name, sentence, layer, plant)
+        MUTANTS[name] = Mutant(name, sentence, layer, check, plant)
         return plant
 
     return register

@@ -15,7 +15,7 @@ from .mutant import mutant
 Planted = AbstractContextManager[object]
 
 
-@mutant("takeovers")
+@mutant("takeovers", "S6 one writer")
 def epoch_ignored() -> Planted:
     """An owner goes on writing after another has taken over."""
 
@@ -28,13 +28,13 @@ def epoch_ignored() -> Planted:
     return patch.object(Applier, "_sorted", sort)
 
 
-@mutant("takeovers")
+@mutant("takeovers", "S6 one writer")
 def lease_stolen() -> Planted:
     """A standby takes the lease from an owner that lives and renews it."""
     return patch.object(Ownership, "_gone", lambda self, lease, holder: True)
 
 
-@mutant("kills")
+@mutant("kills", "S20 shutdown is no cancel")
 def left_with_the_lease() -> Planted:
     """A host that leaves in good order keeps the lease, and the next one has to find out that it is gone."""
 

@@ -22,19 +22,19 @@ def _participants(**lacking: bool) -> Planted:
     return patch.object(FakeService, "__init__", make)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S4 exactly once")
 def no_keys() -> Planted:
     """A participant does again what it has done under the same key."""
     return _participants(keys=False)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S2 net zero")
 def no_tombstones() -> Planted:
     """A participant carries out a charge that comes after its refund."""
     return _participants(tombstones=False)
 
 
-@mutant("swarm")
+@mutant("swarm", "S2 net zero")
 def no_tombstones_in_a_swarm() -> Planted:
     """The same, and random sagas in random weather must show it as well."""
     return _participants(tombstones=False)

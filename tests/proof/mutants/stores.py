@@ -20,7 +20,7 @@ Planted = AbstractContextManager[object]
 Writes = list[Write[Any]]
 
 
-@mutant("power_loss")
+@mutant("power_loss", "S7 an answer is durable")
 def synchronous_normal() -> Planted:
     """SQLite runs with `synchronous=NORMAL`: a commit is acknowledged before it is on disk."""
 
@@ -31,7 +31,7 @@ def synchronous_normal() -> Planted:
     return patch.object(connection, "_demand", demand)
 
 
-@mutant("io_faults")
+@mutant("io_faults", "S7 an answer is durable")
 def failed_is_done() -> Planted:
     """A transition whose commit failed is taken for done."""
     commit = SqliteStore._commit
@@ -47,13 +47,13 @@ def failed_is_done() -> Planted:
     return patch.object(SqliteStore, "_commit", hopeful)
 
 
-@mutant("full_disk")
+@mutant("full_disk", "S10 nothing begins while the store is sick")
 def failed_is_done_on_a_full_disk() -> Planted:
     """The same, where there really is no room."""
     return failed_is_done()
 
 
-@mutant("power_loss")
+@mutant("power_loss", "S8 one commit")
 def history_apart() -> Planted:
     """The history of a transition is written in a commit of its own."""
     real = Changes._rows
@@ -68,7 +68,7 @@ def history_apart() -> Planted:
     return patch.object(Changes, "_rows", rows)
 
 
-@mutant("power_loss")
+@mutant("power_loss", "S7 an answer is durable")
 def purged_without_a_trace() -> Planted:
     """A purge leaves no tombstone: a late repeat of a start would begin the order anew."""
     real = Changes._many
@@ -91,19 +91,19 @@ class _Anything(int):
         return False
 
 
-@mutant("hostile")
+@mutant("hostile", "S15 quarantine")
 def checksum_ignored() -> Planted:
     """Damaged bytes are taken as they are."""
     return patch.object(queries, "checksum", lambda revision, body: _Anything())
 
 
-@mutant("hostile")
+@mutant("hostile", "S15 quarantine")
 def quarantine_forgotten() -> Planted:
     """An order that cannot be read stands still, and nobody is told."""
     return patch.object(Supervisor, "quarantine", lambda self, key, revision, status, reason: None)
 
 
-@mutant("hostile")
+@mutant("hostile", "S15 quarantine")
 def quarantine_mends() -> Planted:
     """An order that cannot be read is set aside, and its bytes are replaced by an empty state."""
     real = Changes._quarantine

@@ -17,10 +17,14 @@ def markdown(found: Sequence[Found]) -> str:
     rows = ["| mutant | what it does | layer | caught | by |", "|---|---|---|---|---|"]
     rows += [
         f"| `{one.mutant.name}` | {one.mutant.sentence} | {one.mutant.layer} | {one.caught:,} of {one.tried:,} |"
-        f" {one.checks[0] if one.checks else 'survived'} |"
+        f" {one.mutant.check if one.caught else _survived(one)} |"
         for one in found
     ]
     return "\n".join(rows) + "\n"
+
+
+def _survived(found: Found) -> str:
+    return f"not by {found.mutant.check}; {found.instead or 'by nothing'}"
 
 
 def write(found: Sequence[Found]) -> None:

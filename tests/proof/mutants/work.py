@@ -23,7 +23,7 @@ from .mutant import mutant
 Planted = AbstractContextManager[object]
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S1 intent first")
 def effect_before_intent() -> Planted:
     """A step is called while the commit that announces it is still on its way."""
     real_advance, real_perform = Actor._advance, Runner.perform
@@ -56,7 +56,7 @@ def _remembered(**forgotten: Any) -> Planted:
     return patch.object(snapshot, "_unpack", unpack)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S1 intent first")
 def attempts_begin_anew() -> Planted:
     """The number of an attempt begins at 1 again when the order is read from disk."""
     real = snapshot.decode
@@ -72,19 +72,19 @@ def attempts_begin_anew() -> Planted:
     return patch.object(snapshot, "decode", decode)
 
 
-@mutant("exhaustive")
+@mutant("exhaustive", "S1 intent first")
 def attempts_begin_anew_everywhere() -> Planted:
     """The same, wherever a life may begin."""
     return attempts_begin_anew()
 
 
-@mutant("scenarios")
+@mutant("scenarios", "L1 bounded retries")
 def budget_begins_anew() -> Planted:
     """The tries that a step has used up are forgotten when the order is read from disk."""
     return _remembered(spent=(0, 0, 0))
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S2 net zero")
 def key_of_an_attempt() -> Planted:
     """Each attempt of a step goes out under a key of its own."""
     real = Runner._context
@@ -96,7 +96,7 @@ def key_of_an_attempt() -> Planted:
     return patch.object(Runner, "_context", context)
 
 
-@mutant("scenarios")
+@mutant("scenarios", "S11 once")
 def started_twice() -> Planted:
     """A repeated start begins a second order."""
     real = Coordinator._begin
@@ -108,7 +108,7 @@ def started_twice() -> Planted:
     return patch.object(Coordinator, "_begin", begin)
 
 
-@mutant("power_loss")
+@mutant("power_loss", "S7 an answer is durable")
 def outcome_told_early() -> Planted:
     """Whoever waits for the end of an order is told before it is on disk."""
     real = Actor._advance
