@@ -130,6 +130,10 @@ class Trail:
                     return True
         return False
 
+    def succeeded(self, step: str) -> bool:
+        """Whether the action of a step is known to have had its effect."""
+        return bool(self.events("RETURNED", "PROBE_HAPPENED", step=step)) or self.resolved(step, -1)
+
     def cleared(self, step: str) -> bool:
         """Whether it is proven that no attempt of the action had an effect."""
         sent = self.sent(step, "action")
@@ -149,6 +153,7 @@ class Evidence:
     promises: Sequence[Promise] = ()
     found: Sequence[Violation] = ()  #: what was noticed while it happened
     lease: Lease | None = None
+    exact: bool = False  #: whether the sagas are those that ran, to the last timeout and number of attempts
     trails: dict[str, Trail] = field(init=False)
     _owners: dict[str, tuple[str, str, str]] = field(init=False)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar
 
 from cattrs import Converter
 
 from ..actors import Limits
-from ..sagas import Saga
-from ..storage import Record, make_converter
+from ..sagas import Coordinator, MailboxFull, Saga
+from ..storage import InvalidId, Record, TooLarge, Undecodable, Unencodable, make_converter
 from .agenda import Agenda
 from .evidence import Evidence, Promise
 from .fuse import Fuse
@@ -21,12 +21,15 @@ from .store import FileMedium, Medium, MemoryMedium
 from .world import World
 
 S = TypeVar("S", bound=FakeService)
+T = TypeVar("T")
 
 #: Few wake-ups: other processes' commits have to be noticed before their clients give up, and no sooner.
 LIMITS = Limits(poll=1.0, scan=1.0)
 STORES = ("memory", "sqlite")
 #: Made once: making one takes longer than most simulations.
 CONVERTER = make_converter()
+#: What a client is told of a request that was refused as it is.
+REFUSALS = (MailboxFull, TooLarge, Unencodable, Undecodable, InvalidId)
 
 
 class Site:
@@ -125,7 +128,7 @@ class Site:
         observer = self.observer()
         found = [*self._intents.found, *self._processes.problems()]
         lease = observer.read(observer.store.lease())
-        return Evidence(observer.records(), self.sagas, self.fakes, self._promises, found, lease)
+        return Evidence(observer.records(), self.sagas, self.fakes, self._promises, found, lease, exact=True)
 
     def _add(self, type_: Any, service: object) -> None:
         if type_ in self.services:
@@ -152,6 +155,14 @@ class Site:
         observer = self.observer()
         (record,) = observer.read(observer.store.load([key]))
         return record
+
+    def _ask(self, what: str, order: str, id: str, call: Callable[[Coordinator], Coroutine[Any, Any, T]]) -> T:
+        """Make a client's call, and remember that it was refused, where it was."""
+        try:
+            return self._processes.ask(call)
+        except REFUSALS as error:
+            self._promise(what, order, id, type(error).__name__)
+            raise
 
     def _promise(self, what: str, order: str, id: str = "", answer: str = "") -> None:
         self._promises.append(Promise(what, order, id, answer))

@@ -246,7 +246,7 @@ class Season:
         observer = self.observer
         lease = observer.read(observer.store.lease())
         found = [*self.found, *self._uncaught(), *self._wrong()]
-        return Evidence(observer.records(), self.sagas, self.services, self.promises, found, lease)
+        return Evidence(observer.records(), self.sagas, self.services, self.promises, found, lease, exact=True)
 
     def _uncaught(self) -> Iterator[Violation]:
         for problem in self.loop.problems:
