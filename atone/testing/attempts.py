@@ -8,7 +8,8 @@ from itertools import pairwise
 from ..sagas import Step
 from ..sagas.progress import Work
 from ..storage import HistoryRow
-from .evidence import Trail
+from .evidence import Evidence, Trail
+from .journal import Began
 
 #: How history names the ends of attempts: the work, and whether it succeeded.
 _ENDS = {
@@ -73,6 +74,20 @@ def sure_of_a_timeout(trail: Trail) -> Iterator[str]:
             }  # fmt: skip
             if ends and not ends & _DOUBT:
                 yield f"{entry.step}, attempt {entry.attempt}, came late, and was {' and '.join(sorted(ends))} before"
+
+
+def answered_in_vain(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
+    """Attempts that the engine had given up, and whose end it claims to know all the same."""
+    for event in evidence.journal.events:
+        if type(event) is not Began or event.attempt is None or not event.attempt.timed_out:
+            continue
+        sender = event.sender
+        trail = evidence.trails.get(sender.order)
+        for row in trail.rows if trail is not None else ():
+            entry = row.entry
+            its = (entry.step, entry.attempt, _ENDS.get(entry.event)) == (sender.step, sender.number, sender.work)
+            if its and entry.event not in _DOUBT:
+                yield sender.order, f"{sender} did not answer in time, and history says {entry.event}"
 
 
 def blamed_on_the_step(trail: Trail) -> Iterator[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from ..storage import Accept, Accepted, Advance, Done
 from .evidence import Evidence
+from .journal import Committed
 
 
 def received_twice(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
@@ -23,3 +25,25 @@ def received_twice(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     for (order, id), number in accepted.items():
         if number > 1:
             yield order, f"message {id} was accepted {number} times"
+
+
+def taken_twice(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
+    """Messages that were consumed by two commits, or are on disk twice; and orders that nobody has started."""
+    seen: set[object] = set()
+    for event in evidence.journal.events:
+        if type(event) is not Committed:
+            continue
+        write, result = event
+        if isinstance(write, Advance) and isinstance(result, Done):
+            for seq, answer in write.consumed:
+                if seq in seen:
+                    yield None, f"message {seq} was consumed before, and once more as {answer}"
+                seen.add(seq)
+        elif isinstance(write, Accept) and isinstance(result, Accepted):
+            place = (write.actor, write.lane, write.id)
+            if place in seen:
+                yield write.actor, f"message {write.id} was accepted twice"
+            seen.add(place)
+    if evidence.journal.expected:
+        for id in evidence.trails.keys() - evidence.journal.expected:
+            yield id, "nobody has started this order"

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from ..sagas import Saga, Status, Step, Zone
 from ..sagas.context import idempotency_key
 from ..storage import HistoryRow, Lease, Record
+from .journal import Journal
 from .services import FakeService
 
 
@@ -154,6 +155,7 @@ class Evidence:
     found: Sequence[Violation] = ()  #: what was noticed while it happened
     lease: Lease | None = None
     exact: bool = False  #: whether the sagas are those that ran, to the last timeout and number of attempts
+    journal: Journal = field(factory=Journal)  #: what was seen on the way; empty where nobody watched
     trails: dict[str, Trail] = field(init=False)
     _owners: dict[str, tuple[str, str, str]] = field(init=False)
 

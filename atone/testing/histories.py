@@ -113,10 +113,3 @@ def no_way_out(trail: Trail) -> Iterator[str]:
         return
     if trail.status not in {Status.WAITING, Status.SUSPENDED}:
         yield f"it is {trail.status}, idle, without a timer and without a reason"
-
-
-def from_the_future(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
-    """Orders written by an owner that never was."""
-    for id, trail in evidence.trails.items():
-        if evidence.lease is not None and trail.record.epoch > evidence.lease.epoch:
-            yield id, f"it was written in epoch {trail.record.epoch}, and the lease is at {evidence.lease.epoch}"

@@ -39,7 +39,7 @@ class Simulation(Witness):
             self._register(saga)
         while (entry := self._agenda.due(self._wall)) is not None:
             await self._come_to(entry)
-        self._intents.expect(saga, id)
+        self._journal.expected.add(id)
         self.world.fuse.armed = True
         self.world.tell("client", f"start {id}")
         self._ask("start", id, "", lambda coordinator: coordinator.start(saga, input, id=id))

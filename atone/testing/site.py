@@ -9,11 +9,11 @@ from cattrs import Converter
 
 from ..actors import Limits
 from ..sagas import Coordinator, MailboxFull, Saga
-from ..storage import InvalidId, Record, TooLarge, Undecodable, Unencodable, make_converter
+from ..storage import InvalidId, TooLarge, Undecodable, Unencodable, make_converter
 from .agenda import Agenda
 from .evidence import Evidence, Promise
 from .fuse import Fuse
-from .intents import Intents
+from .journal import Journal
 from .observer import Observer
 from .processes import Processes
 from .services import FakeService
@@ -52,15 +52,16 @@ class Site:
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
         self.sagas = list(sagas)
-        self.medium: Medium = FileMedium() if store == "sqlite" else MemoryMedium()
+        self._journal = Journal(lambda: self.world.elapsed)
+        medium = FileMedium if store == "sqlite" else MemoryMedium
+        self.medium: Medium = medium(self._journal.committed)
         self._observer: Observer | None = None
         self._promises: list[Promise] = []
-        self._intents = Intents(self._load)
-        self.world.asked = self._intents.asked
+        self.world.asked = self._journal.asked
         self._messages = 0
         self._agenda = Agenda()
         self._processes = Processes(
-            self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
+            self.world, self.medium, self.sagas, self.services, self._journal, limits, overlap_grace,
             self._converter,
         )  # fmt: skip
         for type_, service in named(provide):
@@ -126,9 +127,11 @@ class Site:
     def evidence(self) -> Evidence:
         """Everything that a judgement may rest on."""
         observer = self.observer()
-        found = [*self._intents.found, *self._processes.problems()]
+        found = self._processes.problems()
         lease = observer.read(observer.store.lease())
-        return Evidence(observer.records(), self.sagas, self.fakes, self._promises, found, lease, exact=True)
+        return Evidence(
+            observer.records(), self.sagas, self.fakes, self._promises, found, lease, exact=True, journal=self._journal
+        )
 
     def _add(self, type_: Any, service: object) -> None:
         if type_ in self.services:
@@ -149,12 +152,6 @@ class Site:
             self._observer = None
         if self._processes.running:
             self._processes.restart()
-
-    def _load(self, key: int) -> Record:
-        """An order by its key."""
-        observer = self.observer()
-        (record,) = observer.read(observer.store.load([key]))
-        return record
 
     def _ask(self, what: str, order: str, id: str, call: Callable[[Coordinator], Coroutine[Any, Any, T]]) -> T:
         """Make a client's call, and remember that it was refused, where it was."""

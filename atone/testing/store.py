@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -18,18 +18,30 @@ from ..storage import (
     Advance,
     Create,
     Disk,
+    Holder,
+    Lease,
     MemoryStore,
     Quarantine,
+    Record,
     SqliteStore,
     Store,
     StoreError,
     StoreUnavailable,
     Write,
 )
+from .journal import Journal, Moved, Reopened
 from .loop import SimLoop
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+#: Told of every write that was carried out, in the order of the disk, with its result.
+Watch = Callable[[Write[Any], object], None]
+
+
+def _nobody(_write: Write[Any], _result: object) -> None:
+    """Nobody watches."""
+
 
 #: Writes that say something about orders; beats of the lease do not count as commits.
 COUNTED = (Create, Advance, Accept, Quarantine)
@@ -54,7 +66,7 @@ class Gate(Protocol):
         """What any other write is answered instead of its result."""
         ...
 
-    def committed(self, number: int, write: Write[Any], result: object) -> bool:
+    def committed(self, number: int) -> bool:
         """A commit was carried out; whether the process lives to hear of it."""
         ...
 
@@ -62,9 +74,11 @@ class Gate(Protocol):
 class GatedStore:
     """A store as one process sees it. Once that process is dead, nothing goes in and nothing comes out."""
 
-    def __init__(self, inner: Store, gate: Gate) -> None:
+    def __init__(self, inner: Store, gate: Gate, journal: Journal, process: str) -> None:
         self._inner = inner
         self._gate = gate
+        self._journal = journal
+        self._process = process
 
     def __getattr__(self, name: str) -> Any:
         if not self._gate.alive():
@@ -77,6 +91,9 @@ class GatedStore:
         gate = self._gate
         if not gate.alive():
             return
+        if type(write) is Advance:
+            self._journal.events.append(Moved(self._process, write.key))
+        done = partial(self._answer, write, done)
         if type(write) not in COUNTED:
             self._submit(write, gate.refusal(), partial(_pass_on, gate, done))
             return
@@ -89,7 +106,7 @@ class GatedStore:
             return
 
         def answer(result: R | StoreError) -> None:
-            if gate.committed(number, write, result):
+            if gate.committed(number):
                 done(result if error is None else error)
 
         self._inner.submit(write, answer)
@@ -99,6 +116,29 @@ class GatedStore:
             self._inner.submit(write, done)
         else:
             asyncio.get_running_loop().call_soon(done, error)
+
+    def _answer(self, write: Write[Any], done: Callable[[Any], None], result: object) -> None:
+        self._journal.answered(self._process, write, result)
+        done(result)
+
+    async def load(self, keys: Sequence[int]) -> list[Record]:
+        """Read actors whole."""
+        load, since = self.__getattr__("load"), len(self._journal.events)
+        records: list[Record] = await load(keys)
+        self._journal.loaded(self._process, keys, since)
+        return records
+
+    async def recover(self) -> None:
+        """Open the store again."""
+        await self.__getattr__("recover")()
+        self._journal.events.append(Reopened(self._process))
+
+    async def claim(self, holder: Holder, *, expected: Lease, at: float) -> Lease | None:
+        """Take the lease."""
+        lease: Lease | None = await self.__getattr__("claim")(holder, expected=expected, at=at)
+        if lease is not None:
+            self._journal.events.append(Reopened(self._process))
+        return lease
 
     async def write(self, write: Write[R]) -> R:
         """Commit a write and return its result."""
@@ -151,13 +191,33 @@ class InLoopStore(SqliteStore):
     """The real SQLite store, with every statement and setting, on no thread."""
 
     connection_type = cast("Any", InLoopConnection)
+    watch: Watch = staticmethod(_nobody)  #: told of every write that was carried out
+
+    def _apply(self, applier: Any, writes: list[Write[Any]], connection: sqlite3.Connection) -> list[Any]:
+        results = super()._apply(applier, writes, connection)
+        for write, result in zip(writes, results, strict=True):
+            self.watch(write, result)
+        return results
+
+
+class WatchedDisk(Disk):
+    """A disk in memory, and somebody who is told of every write that was carried out."""
+
+    watch: Watch = staticmethod(_nobody)
+
+    def apply(self, write: Write[Any]) -> Any:
+        """Carry a write out whole, or return why not."""
+        result = super().apply(write)
+        self.watch(write, result)
+        return result
 
 
 class MemoryMedium:
     """What a simulated process leaves behind when it dies: a disk in memory."""
 
-    def __init__(self) -> None:
-        self._disk = Disk()
+    def __init__(self, watch: Watch = _nobody) -> None:
+        self._disk = WatchedDisk()
+        self._disk.watch = watch
 
     def store(self) -> Store:
         """A new handle on it."""
@@ -182,7 +242,8 @@ class MemoryMedium:
 class FileMedium:
     """A real SQLite file, on a file system in memory where there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch = _nobody) -> None:
+        self._watcher = watch
         shared = Path("/dev/shm")  # noqa: S108  # a private directory is made below it
         self.folder = Path(tempfile.mkdtemp(prefix="atone-", dir=shared if shared.is_dir() else None))
         self.path = self.folder / "orders.db"
@@ -191,7 +252,9 @@ class FileMedium:
 
     def store(self) -> Store:
         """A new handle on it."""
-        return InLoopStore(self.path)
+        store = InLoopStore(self.path)
+        store.watch = self._watcher
+        return store
 
     def content(self) -> int:
         """Changes with every commit about an order."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
-from ..sagas import Receive, Status
+from ..sagas import Receive, Saga, Status
+from ..sagas.behaviour import WORDS
+from ..sagas.snapshot import decode
+from ..storage import Advance, Create, Created, Done, Quarantine, Record, Snapshot
 from .evidence import Evidence, Trail
+from .journal import Committed
 
 #: Rows that lead to a wait in the very moment that they tell of.
 _LEADS_ON = {"BEGUN", "RETURNED", "PROBE_HAPPENED", "RECEIVED"}
+#: Requests of a person that may set a timer anew.
+_MENDS = {"RETRY", "RESOLVE", "SKIP"}
 #: Seconds that a decision may take, from the look at the clock to the commit.
 _DECIDING = 1.0
 
@@ -19,6 +26,54 @@ def ended_too_early(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     for id, trail in evidence.trails.items():
         if evidence.exact and trail.record.damage is None:
             yield from ((id, detail) for detail in _waits(trail))
+
+
+def begun_too_early(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
+    """What a timer was set for, and came before the time that was stored on disk."""
+    ids: dict[int, str] = {}
+    stored: dict[int, Snapshot] = {}
+    for event in evidence.journal.events:
+        if type(event) is not Committed:
+            continue
+        write, result = event
+        if isinstance(write, Create) and isinstance(result, Created):
+            ids[result.key], stored[result.key] = write.id, write.snapshot
+        elif isinstance(write, Advance) and isinstance(result, Done):
+            before = stored.get(write.key)
+            if before is not None and before.wake_at is not None and before.wake_at > write.at:
+                trail = evidence.trails.get(ids[write.key])
+                if trail is not None and trail.saga is not None and trail.record.damage is None:
+                    yield from ((trail.record.id, one) for one in _early(trail.saga, trail.record, before, write))
+            stored[write.key] = write.snapshot
+        elif isinstance(write, Quarantine) and isinstance(result, Done):
+            stored.pop(write.key, None)
+
+
+def _early(saga: Saga[Any], record: Record, before: Snapshot, write: Advance) -> Iterator[str]:
+    """What a commit says that it should not say before the first of all timers is due."""
+    events = {entry.event for entry in write.history}
+    if write.history and write.history[0].event == "DUE":
+        yield f"it was woken {_until(before.wake_at, write.at)} too early"
+    begun = [token.split("/") for entry in write.history for token in (entry.begun or "").split()]
+    if not (begun or events & {"TIMEOUT", "DEADLINE"}) or events & _MENDS:
+        return
+    progress, _ = decode(before.body, record.parts)
+    slots = {slot.name: progress.slots[place] for place, slot in enumerate(saga.slots)}
+    for step, work, number in begun:
+        slot = slots[step]
+        due = slot.due if slot.work is not None and WORDS[slot.work] == work else None
+        lingers = slot.lingers if not events & {"LATE", "RESUMED"} else None
+        if max(due or 0.0, lingers or 0.0) > write.at:
+            yield f"{step}/{work}/{number} began {_until(max(due or 0.0, lingers or 0.0), write.at)} too early"
+    for entry in write.history:
+        due = slots[entry.step].due if entry.event == "TIMEOUT" and entry.step is not None else None
+        due = progress.deadline if entry.event == "DEADLINE" else due
+        if due is not None and due > write.at:
+            yield f"{entry.event} of {entry.step or 'the order'} came {_until(due, write.at)} too early"
+
+
+def _until(due: float | None, at: float) -> str:
+    return f"{(due or at) - at:.3f} s"
 
 
 def _waits(trail: Trail) -> Iterator[str]:

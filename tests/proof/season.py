@@ -14,7 +14,8 @@ from atone import Coordinator, CoordinatorClosed, OrderError, Saga, StoreError
 from atone.actors import Limits
 from atone.storage import Holder, Phase, Query, Record
 from atone.testing.evidence import Evidence, Promise, Violation
-from atone.testing.intents import Intents
+from atone.testing.journal import Journal
+from atone.testing.life import leave
 from atone.testing.observer import Observer
 from atone.testing.oracle import STUCK, UNCAUGHT, judge
 from atone.testing.runtime import SimRuntime
@@ -62,7 +63,7 @@ class Season:
     world: Waters = field(init=False)
     faults: Faults = field(init=False)
     observer: Observer = field(init=False)
-    intents: Intents = field(init=False)
+    journal: Journal = field(init=False)
     services: list[Keeper | Forgetful] = field(factory=lambda: [Keeper(), Forgetful()])
 
     def __attrs_post_init__(self) -> None:
@@ -76,10 +77,10 @@ class Season:
         self.faults = Faults(
             Random(f"{self.seed} disk"), self.happened, weather.commit_faults, weather.read_faults
         )  # fmt: skip
-        self.medium = MemoryMedium() if self.kind == "memory" else FileMedium()
+        self.journal = Journal(self.loop.time)
+        self.medium = (MemoryMedium if self.kind == "memory" else FileMedium)(self.journal.committed)
         self.observer = Observer(self.medium, self.sagas, CONVERTER)
-        self.intents = Intents(self._load, self.found)
-        self.world.asked = self.intents.asked
+        self.world.asked = self.journal.asked
         for service in self.services:
             service.world, service.outcomes, service.peers = self.world, weather.outcomes, list(self.services)
 
@@ -104,7 +105,7 @@ class Season:
     async def boot(self, sagas: list[Saga[Any]] | None = None) -> None:
         """Start one more process."""
         number = len(self.processes) + 1
-        process = Process(number, self.loop, self.intents)
+        process = Process(number, self.loop)
         self.processes.append(process)
         if not self.calm:
             self._doom(process)
@@ -113,16 +114,17 @@ class Season:
             inner = TroubledMemory(self.medium._disk, self.faults)
         else:
             inner = TroubledFile(str(self.medium.path), self.faults)
+            inner.watch = self.journal.committed
         coordinator = process.context.run(
             Coordinator,
-            GatedStore(inner, process),
+            GatedStore(inner, process, self.journal, f"life-{number}"),
             sagas=sagas or self.sagas,
             provide=self.services,
             overlap_grace=_GRACE,
             shutdown_grace=_GRACE,
             converter=CONVERTER,
             runtime=(SimRuntime if self.weather.processes == 1 else Punctual)(
-                self.loop, self.world.clock, Random(f"{self.seed} luck {number}"), f"life-{number}"
+                self.loop, self.world.clock, Random(f"{self.seed} luck {number}"), f"life-{number}", self.journal
             ),
             limits=_LIMITS,
             is_gone=self._is_gone,
@@ -164,7 +166,7 @@ class Season:
     async def leave(self, process: Process) -> None:
         """End a process in good order."""
         try:
-            await process.call(process.coordinator.__aexit__(None, None, None))
+            await process.call(leave(process.coordinator, self.journal, f"life-{process.number}"))
             self.happened["process: left"] += 1
         except (Died, StoreError):
             return
@@ -195,10 +197,6 @@ class Season:
 
     # ── what is on disk ──
 
-    def _load(self, key: int) -> Record:
-        (record,) = self.observer.read(self.observer.store.load([key]))
-        return record
-
     def listed(self, *status: str) -> list[Record]:
         """Orders of some statuses."""
         return self.observer.read(self.observer.store.list(Query(status=status), self.orders))
@@ -209,8 +207,7 @@ class Season:
 
     def expect(self, id: str) -> None:
         """An order is about to be started."""
-        for saga in self.sagas:
-            self.intents.expect(saga, id)
+        self.journal.expected.add(id)
 
     # ── the end ──
 
@@ -246,7 +243,9 @@ class Season:
         observer = self.observer
         lease = observer.read(observer.store.lease())
         found = [*self.found, *self._uncaught(), *self._wrong()]
-        return Evidence(observer.records(), self.sagas, self.services, self.promises, found, lease, exact=True)
+        return Evidence(
+            observer.records(), self.sagas, self.services, self.promises, found, lease, exact=True, journal=self.journal
+        )
 
     def _uncaught(self) -> Iterator[Violation]:
         for problem in self.loop.problems:

@@ -63,12 +63,14 @@ def _participant(told: Sequence[list[str]]) -> FakeService:
 
 
 def _promises(told: Sequence[list[str]]) -> Iterator[Promise]:
+    sent: set[tuple[str, str]] = set()
     for words in told:
         match words:
             case ["started", order]:
                 yield Promise("start", order, "", "")
             case ["sent", order, id]:
-                yield Promise("send", order, id, "ACCEPTED")
+                yield Promise("send", order, id, "DUPLICATE" if (order, id) in sent else "ACCEPTED")
+                sent.add((order, id))
             case ["cancelled", order, id, answer]:
                 yield Promise("cancel", order, id, answer)
             case _:

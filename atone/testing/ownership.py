@@ -1,0 +1,53 @@
+"""What must hold of owners; each check yields the order and what it found instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..storage import Advance, Create, Created, Done, Lease, Quarantine
+from .evidence import Evidence
+from .journal import Began, Committed, Left
+
+Found = Iterator[tuple[str | None, str]]
+
+
+def from_the_future(evidence: Evidence) -> Found:
+    """Orders written by an owner that never was."""
+    for id, trail in evidence.trails.items():
+        if evidence.lease is not None and trail.record.epoch > evidence.lease.epoch:
+            yield id, f"it was written in epoch {trail.record.epoch}, and the lease is at {evidence.lease.epoch}"
+
+
+def from_the_past(evidence: Evidence) -> Found:
+    """Orders written by an owner that had been replaced when its commit came to the disk."""
+    ids: dict[int, str] = {}
+    current = 0
+    for event in evidence.journal.events:
+        if type(event) is not Committed:
+            continue
+        write, result = event
+        if isinstance(result, Lease):
+            current = result.epoch
+            continue
+        if isinstance(result, Created) and isinstance(write, Create):
+            ids[result.key] = write.id
+            epoch, key = write.epoch, result.key
+        elif isinstance(result, Done) and isinstance(write, Advance | Quarantine):
+            epoch, key = write.epoch, write.key
+        else:
+            continue
+        if epoch is not None and epoch != current:
+            yield ids.get(key), f"it was written in epoch {epoch}, and the lease was at {current} by then"
+
+
+def begun_when_leaving(evidence: Evidence) -> Found:
+    """Attempts that a process began after it had been asked to leave."""
+    left: dict[str, float] = {}
+    for event in evidence.journal.events:
+        if type(event) is Left:
+            left[event.process] = event.at
+        elif left and type(event) is Began:
+            at = left.get(event.sender.process)
+            if at is not None and event.at > at:  # in the same moment it may not have heard of it yet
+                sender = event.sender
+                yield sender.order, f"{sender} began {event.at - at:.3f} s after its process was asked to leave"
