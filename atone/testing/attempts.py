@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 
-from ..sagas import Step
 from ..sagas.progress import Work
-from ..storage import HistoryRow
 from .evidence import Evidence, Trail
-from .journal import Began
+from .journal import Late
 
 #: How history names the ends of attempts: the work, and whether it succeeded.
 _ENDS = {
@@ -28,6 +26,8 @@ _ENDS = {
 }
 #: Ends after which nobody knows whether there was an effect.
 _DOUBT = {"IN_DOUBT", "PROBE_IN_DOUBT", "COMPENSATION_IN_DOUBT"}
+#: Ends that use up the attempts of a policy.
+_USES_UP = {"IN_DOUBT": Work.ACTION, "REFUSED": Work.ACTION, "COMPENSATION_IN_DOUBT": Work.COMPENSATION}
 _REFUSALS = {"REFUSED", "PROBE_REFUSED", "COMPENSATION_REFUSED"}
 #: What the engine says of an attempt that did not answer in time.
 _TIMED_OUT = "TimeoutError: no answer within "
@@ -78,9 +78,7 @@ def sure_of_a_timeout(trail: Trail) -> Iterator[str]:
 
 def answered_in_vain(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Attempts that the engine had given up, and whose end it claims to know all the same."""
-    for event in evidence.journal.events:
-        if type(event) is not Began or event.attempt is None or not event.attempt.timed_out:
-            continue
+    for event in evidence.journal.of(Late):
         sender = event.sender
         trail = evidence.trails.get(sender.order)
         for row in trail.rows if trail is not None else ():
@@ -100,24 +98,16 @@ def blamed_on_the_step(trail: Trail) -> Iterator[str]:
 
 def too_often(trail: Trail) -> Iterator[str]:
     """Steps that were tried more often than their policy allows, since a person last asked for more."""
-    if trail.saga is None:
-        return
-    for index, slot in enumerate(trail.saga.slots):
-        if not isinstance(slot, Step):
-            continue
-        for work, names in ((Work.ACTION, ("IN_DOUBT", "REFUSED")), (Work.COMPENSATION, ("COMPENSATION_IN_DOUBT",))):
-            tries, most = _tries(trail, slot.name, names), trail.saga.retry(index, work).attempts
-            if tries > most:
-                yield f"{slot.name} was tried {tries} times, as {work.name.lower()}, and may be {most} times"
-
-
-def _tries(trail: Trail, step: str, names: tuple[str, ...]) -> int:
-    """The most tries in a row that used up the budget."""
-    rows: list[HistoryRow] = trail.events(*names, step=step)
-    again = [row.seq for row in trail.accepted("RETRY")]
-    return max((sum(before < row.seq <= after for row in rows) for before, after in _between(again)), default=0)
-
-
-def _between(marks: list[int]) -> Iterator[tuple[float, float]]:
-    bounds = [float("-inf"), *marks, float("inf")]
-    yield from pairwise(bounds)
+    tries: Counter[tuple[str, Work]] = Counter()
+    for row in trail.rows:
+        entry = row.entry
+        work, step = _USES_UP.get(entry.event), entry.step
+        if work is not None and step is not None:
+            tries[step, work] += 1
+            place = trail.place(step) if tries[step, work] > 1 else None
+            if trail.saga is not None and place is not None:
+                most = trail.saga.retry(place, work).attempts
+                if tries[step, work] > most:
+                    yield f"{step} was tried {tries[step, work]} times, as {work.name.lower()}, and may be {most} times"
+        elif entry.event == "RETRY" and (entry.note or "").startswith("ACCEPTED"):
+            tries.clear()

@@ -30,9 +30,7 @@ def received_twice(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
 def taken_twice(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Messages that were consumed by two commits, or are on disk twice; and orders that nobody has started."""
     seen: set[object] = set()
-    for event in evidence.journal.events:
-        if type(event) is not Committed:
-            continue
+    for event in evidence.journal.of(Committed):
         write, result = event
         if isinstance(write, Advance) and isinstance(result, Done):
             for seq, answer in write.consumed:

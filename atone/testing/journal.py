@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from attrs import define, field
 
@@ -72,7 +72,12 @@ class Began(NamedTuple):
 
     at: float  #: seconds since the simulation began
     sender: Sender
-    attempt: Attempt | None = None  #: as the engine sees it
+
+
+class Late(NamedTuple):
+    """An attempt has ended that the engine had given up before, since it did not answer in time."""
+
+    sender: Sender
 
 
 class Asked(NamedTuple):
@@ -98,7 +103,9 @@ class Differed(NamedTuple):
     detail: str
 
 
-Event = Committed | Failed | Reopened | Loaded | Made | Moved | Began | Asked | Left | Differed
+E = TypeVar("E")
+Work = Coroutine[Any, Any, None]
+Event = Committed | Failed | Reopened | Loaded | Made | Moved | Began | Late | Asked | Left | Differed
 
 #: The attempt whose code runs.
 SENDER: ContextVar[Sender | None] = ContextVar("SENDER", default=None)
@@ -114,35 +121,56 @@ class Journal:
     events: list[Event] = field(factory=list)
     expected: set[str] = field(factory=set)  #: the ids of orders that somebody has started
 
+    decisions: int = 0  #: made so far; some of them are made twice
+    _sorted: dict[type, list[Any]] = field(factory=dict)
+    _seen: int = 0  #: events that lie in there
+
+    def of(self, kind: type[E]) -> list[E]:
+        """All events of one kind."""
+        for event in self.events[self._seen :]:
+            self._sorted.setdefault(type(event), []).append(event)
+        self._seen = len(self.events)
+        return self._sorted.get(kind, [])
+
     def committed(self, write: Write[Any], result: object) -> None:
-        """A write was carried out."""
-        self.events.append(Committed(write, result))
+        """A write was carried out; beats of the lease say nothing."""
+        if type(write) is not Renew:
+            self.events.append(Committed(write, result))
 
     def answered(self, process: str, write: Write[Any], result: object) -> None:
         """A process is about to learn what became of a write."""
-        if isinstance(result, StoreError):
-            owns = isinstance(write, _OWNERS) and getattr(write, "epoch", None) is not None
-            if owns and not isinstance(result, WriteRefused):
+        if type(result) is Created:
+            if cast("Create", write).epoch is not None:
+                self.events.append(Made(process, result.key))
+        elif isinstance(result, StoreError) and not isinstance(result, WriteRefused):  # which is of one row alone
+            if isinstance(write, Create) and write.epoch is None:
+                return  # of a client's own order; the owner is told nothing
+            if isinstance(write, _OWNERS):
                 self.events.append(Failed(process))
-        elif type(write) is Create and write.epoch is not None and isinstance(result, Created):
-            self.events.append(Made(process, result.key))
 
     def loaded(self, process: str, keys: Sequence[int], since: int) -> None:
         """A process has read orders."""
         self.events.append(Loaded(process, tuple(keys), since))
 
-    def began(self, process: str, work: Coroutine[Any, Any, None]) -> Context | None:
-        """Work begins: the context in which it is to run, if it is an attempt."""
+    def began(self, process: str, work: Work) -> tuple[Work, Context | None]:
+        """Work begins: what is to be run for it, and in which context, if it is an attempt."""
         frame = getattr(work, "cr_frame", None)
         attempt = frame.f_locals.get("attempt") if frame is not None else None
         if not isinstance(attempt, Attempt):
-            return None
+            return work, None
         state, run = attempt.state, attempt.run
         sender = Sender(process, state.id, state.saga.slots[run.slot].name, WORDS[run.work], run.number)
-        self.events.append(Began(self.now(), sender, attempt))
+        self.events.append(Began(self.now(), sender))
         context = copy_context()
         context.run(SENDER.set, sender)
-        return context
+        return self._watched(work, attempt, sender), context
+
+    async def _watched(self, work: Work, attempt: Attempt, sender: Sender) -> None:
+        try:
+            await work
+        finally:
+            if attempt.timed_out:
+                self.events.append(Late(sender))
 
     def asked(self, service: str, call: str, key: str) -> None:
         """A request leaves."""

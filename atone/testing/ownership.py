@@ -22,9 +22,7 @@ def from_the_past(evidence: Evidence) -> Found:
     """Orders written by an owner that had been replaced when its commit came to the disk."""
     ids: dict[int, str] = {}
     current = 0
-    for event in evidence.journal.events:
-        if type(event) is not Committed:
-            continue
+    for event in evidence.journal.of(Committed):
         write, result = event
         if isinstance(result, Lease):
             current = result.epoch
@@ -42,12 +40,8 @@ def from_the_past(evidence: Evidence) -> Found:
 
 def begun_when_leaving(evidence: Evidence) -> Found:
     """Attempts that a process began after it had been asked to leave."""
-    left: dict[str, float] = {}
-    for event in evidence.journal.events:
-        if type(event) is Left:
-            left[event.process] = event.at
-        elif left and type(event) is Began:
-            at = left.get(event.sender.process)
-            if at is not None and event.at > at:  # in the same moment it may not have heard of it yet
-                sender = event.sender
-                yield sender.order, f"{sender} began {event.at - at:.3f} s after its process was asked to leave"
+    left = {event.process: event.at for event in evidence.journal.of(Left)}
+    for event in evidence.journal.of(Began) if left else ():
+        at, sender = left.get(event.sender.process), event.sender
+        if at is not None and event.at > at:  # in the same moment it may not have heard of it yet
+            yield sender.order, f"{sender} began {event.at - at:.3f} s after its process was asked to leave"

@@ -19,6 +19,7 @@ from .journal import Journal
 from .life import Life, Process
 from .loop import SimLoop
 from .oracle import UNCAUGHT
+from .purity import doubt
 from .runtime import SimRuntime
 from .store import GatedStore, Medium
 from .world import World
@@ -158,6 +159,7 @@ class Processes:
             converter=self.converter,
             is_gone=self._is_gone,
         )
+        doubt(coordinator, journal)
         return Process(number, coordinator, process)
 
     def _is_gone(self, holder: Holder) -> bool:

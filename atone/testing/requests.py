@@ -21,7 +21,7 @@ def sent_early(evidence: Evidence) -> Found:
     announced: set[Place] = set()
     for event in evidence.journal.events:
         if isinstance(event, Committed):
-            announced.update(_announced(event, ids))
+            _announce(event, ids, announced)
         elif isinstance(event, Began):
             if event.sender[1:] not in announced:
                 yield event.sender.order, f"{event.sender} began, and its intent is not on disk"
@@ -32,25 +32,28 @@ def sent_early(evidence: Evidence) -> Found:
                 yield order, f"{event.call} of step {step} was called, and no intent of it is on disk"
 
 
-def _announced(event: Committed, ids: dict[int, str]) -> Iterator[Place]:
+def _announce(event: Committed, ids: dict[int, str], announced: set[Place]) -> None:
     write, result = event
-    if isinstance(write, Create) and isinstance(result, Created):
-        ids[result.key] = id = write.id
-    elif isinstance(write, Advance) and isinstance(result, Done):
+    if isinstance(write, Advance):
+        if not isinstance(result, Done):
+            return
         id = ids[write.key]
+    elif isinstance(write, Create) and isinstance(result, Created):
+        ids[result.key] = id = write.id
     else:
         return
     for entry in write.history:
-        for token in (entry.begun or "").split():
-            step, work, number = token.split("/")
-            yield id, step, work, int(number)
+        if entry.begun is not None:
+            for token in entry.begun.split():
+                step, work, number = token.split("/")
+                announced.add((id, step, work, int(number)))
 
 
 def under_strange_keys(evidence: Evidence) -> Found:
     """Requests under another step's key, and attempts of one step under different ones."""
     sent: dict[Sender, list[Asked]] = {}
-    for event in evidence.journal.events:
-        if type(event) is not Asked or event.sender is None:
+    for event in evidence.journal.of(Asked):
+        if event.sender is None:
             continue
         sender = event.sender
         sent.setdefault(sender, []).append(event)

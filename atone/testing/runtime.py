@@ -74,7 +74,9 @@ class SimRuntime:
         """Run work in a task of the simulated loop. The engine names its own tasks, and not those of attempts."""
         if name is not None:
             return self.loop.create_task(work, name=name)
-        return self.loop.start_work(work, self.journal.began(self.name, work) if self.journal is not None else None)
+        if self.journal is None:
+            return self.loop.start_work(work)
+        return self.loop.start_work(*self.journal.began(self.name, work))
 
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass, and more of it than was asked for: only the engine's housekeeping waits here."""

@@ -14,7 +14,7 @@ Found = Iterator[tuple[str | None, str]]
 def built_on_the_unknown(evidence: Evidence) -> Found:
     """Orders that were moved on from memory, when nobody knew what was on disk."""
     events = evidence.journal.events
-    if not any(type(event) is Failed for event in events):
+    if not evidence.journal.of(Failed):
         return
     ids: dict[int, str] = {}
     failed: dict[str, int] = {}  # when its last write failed, by process
@@ -40,6 +40,8 @@ def built_on_the_unknown(evidence: Evidence) -> Found:
 def begun_while_sick(evidence: Evidence) -> Found:
     """Attempts that began between a write that failed and the moment at which the store was open again."""
     sick: set[str] = set()
+    if not evidence.journal.of(Failed):
+        return
     for event in evidence.journal.events:
         if isinstance(event, Failed):
             sick.add(event.process)

@@ -52,7 +52,7 @@ class Site:
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
         self.sagas = list(sagas)
-        self._journal = Journal(lambda: self.world.elapsed)
+        self._journal = Journal(lambda: self.world.elapsed, decisions=seed + sum(crashes))
         medium = FileMedium if store == "sqlite" else MemoryMedium
         self.medium: Medium = medium(self._journal.committed)
         self._observer: Observer | None = None

@@ -93,21 +93,20 @@ class GatedStore:
             return
         if type(write) is Advance:
             self._journal.events.append(Moved(self._process, write.key))
-        done = partial(self._answer, write, done)
         if type(write) not in COUNTED:
-            self._submit(write, gate.refusal(), partial(_pass_on, gate, done))
+            self._submit(write, gate.refusal(), partial(self._pass_on, write, done))
             return
         number = gate.committing()
         if not gate.alive():
             return
         error, on_disk = gate.failing(number)
         if not on_disk:
-            self._submit(write, error, partial(_pass_on, gate, done))
+            self._submit(write, error, partial(self._pass_on, write, done))
             return
 
         def answer(result: R | StoreError) -> None:
             if gate.committed(number):
-                done(result if error is None else error)
+                self._answer(write, done, result if error is None else error)
 
         self._inner.submit(write, answer)
 
@@ -116,6 +115,10 @@ class GatedStore:
             self._inner.submit(write, done)
         else:
             asyncio.get_running_loop().call_soon(done, error)
+
+    def _pass_on(self, write: Write[Any], done: Callable[[Any], None], result: object) -> None:
+        if self._gate.alive():
+            self._answer(write, done, result)
 
     def _answer(self, write: Write[Any], done: Callable[[Any], None], result: object) -> None:
         self._journal.answered(self._process, write, result)
@@ -148,11 +151,6 @@ class GatedStore:
         if isinstance(result, StoreError):
             raise result.with_traceback(None)
         return result
-
-
-def _pass_on(gate: Gate, done: Callable[[Any], None], result: object) -> None:
-    if gate.alive():
-        done(result)
 
 
 class InLoopConnection:

@@ -32,9 +32,7 @@ def begun_too_early(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """What a timer was set for, and came before the time that was stored on disk."""
     ids: dict[int, str] = {}
     stored: dict[int, Snapshot] = {}
-    for event in evidence.journal.events:
-        if type(event) is not Committed:
-            continue
+    for event in evidence.journal.of(Committed):
         write, result = event
         if isinstance(write, Create) and isinstance(result, Created):
             ids[result.key], stored[result.key] = write.id, write.snapshot

@@ -69,6 +69,8 @@ def given_up(trail: Trail) -> Iterator[str]:
 
 def undone_for_no_reason(trail: Trail) -> Iterator[str]:
     """Orders that turned back because their work was cut off, although it could be tried again."""
+    if not trail.events("INTERRUPTED"):
+        return
     for _, lines in groupby(trail.rows, key=lambda row: row.revision):
         rows = list(lines)
         entry = rows[-1].entry

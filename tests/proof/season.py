@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from random import Random
 from typing import Any, Literal, TypeVar
+from zlib import crc32
 
 from attrs import define, field
 
@@ -18,6 +19,7 @@ from atone.testing.journal import Journal
 from atone.testing.life import leave
 from atone.testing.observer import Observer
 from atone.testing.oracle import STUCK, UNCAUGHT, judge
+from atone.testing.purity import doubt
 from atone.testing.runtime import SimRuntime
 from atone.testing.site import CONVERTER
 from atone.testing.store import FileMedium, GatedStore, MemoryMedium
@@ -77,7 +79,7 @@ class Season:
         self.faults = Faults(
             Random(f"{self.seed} disk"), self.happened, weather.commit_faults, weather.read_faults
         )  # fmt: skip
-        self.journal = Journal(self.loop.time)
+        self.journal = Journal(self.loop.time, decisions=crc32(self.seed.encode()))
         self.medium = (MemoryMedium if self.kind == "memory" else FileMedium)(self.journal.committed)
         self.observer = Observer(self.medium, self.sagas, CONVERTER)
         self.world.asked = self.journal.asked
@@ -129,6 +131,7 @@ class Season:
             limits=_LIMITS,
             is_gone=self._is_gone,
         )
+        doubt(coordinator, self.journal)
         try:
             await process.call(coordinator.__aenter__())
         except (Died, StoreError):
