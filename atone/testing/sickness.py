@@ -26,7 +26,7 @@ def built_on_the_unknown(evidence: Evidence) -> Found:
         elif isinstance(event, Failed):
             failed[event.process], known[event.process] = place, set()
         elif isinstance(event, Loaded):
-            if event.since > failed.get(event.process, place):
+            if event.process in failed and event.since > failed[event.process]:
                 known[event.process].update(event.keys)
         elif isinstance(event, Made):
             known.setdefault(event.process, set()).add(event.key)
