@@ -243,3 +243,14 @@ async def approved_at_length(sim: Simulation, chance: Random) -> None:
         await sim.send("1", Approve("x" * (LIMIT + 1)), id="long")
     await sim.send("1", Approve(), id="yes")
     await sim.settle()
+
+
+@_scenario(straight, _DONE)
+async def host_stops(sim: Simulation, chance: Random) -> None:
+    """The host stands still until another has taken over, and goes on with what it had begun."""
+    sim[Payments].charge.plan("hang")
+    await sim.stand_by()
+    await sim.start(straight, Order())
+    await sim.advance(chance.uniform(0, 0.1))
+    await sim.stall(chance.uniform(12, 20))
+    await sim.settle()

@@ -55,7 +55,7 @@ def begun_while_sick() -> Planted:
     return patch.object(Actor, "_refused", refused)
 
 
-@mutant("swarm")
+@mutant("scenarios")
 def stopped_owner_goes_on() -> Planted:
     """An owner that stood still goes on as if it had not, and the disk takes whatever it writes."""
     with ExitStack() as planted:
