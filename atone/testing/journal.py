@@ -10,7 +10,7 @@ from attrs import define, field
 
 from ..sagas.behaviour import WORDS
 from ..sagas.runner import Attempt
-from ..storage import Advance, Create, Created, Renew, StoreError, Write, WriteRefused
+from ..storage import Accepted, Advance, Create, Created, Done, Lease, Renew, StoreError, Write, WriteRefused
 
 
 class Sender(NamedTuple):
@@ -109,6 +109,8 @@ Event = Committed | Failed | Reopened | Loaded | Made | Moved | Began | Late | A
 
 #: The attempt whose code runs.
 SENDER: ContextVar[Sender | None] = ContextVar("SENDER", default=None)
+#: Results of writes that have changed something.
+_CARRIED_OUT = frozenset({Done, Created, Accepted, Lease})
 #: Writes of the owner, after whose failure it knows nothing any more.
 _OWNERS = (Advance, Create, Renew)
 
@@ -133,8 +135,8 @@ class Journal:
         return self._sorted.get(kind, [])
 
     def committed(self, write: Write[Any], result: object) -> None:
-        """A write was carried out; beats of the lease say nothing."""
-        if type(write) is not Renew:
+        """A write was carried out. One that was refused is no commit, and beats of the lease say nothing."""
+        if type(result) in _CARRIED_OUT and type(write) is not Renew:
             self.events.append(Committed(write, result))
 
     def answered(self, process: str, write: Write[Any], result: object) -> None:

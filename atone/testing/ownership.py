@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
-from ..storage import Advance, Create, Created, Done, Lease, Quarantine
+from ..storage import Advance, Create, Created, Lease, Quarantine
 from .evidence import Evidence
 from .journal import Began, Committed, Left
 
@@ -20,22 +21,14 @@ def from_the_future(evidence: Evidence) -> Found:
 
 def from_the_past(evidence: Evidence) -> Found:
     """Orders written by an owner that had been replaced when its commit came to the disk."""
-    ids: dict[int, str] = {}
     current = 0
-    for event in evidence.journal.of(Committed):
-        write, result = event
+    for write, result in evidence.journal.of(Committed):
         if isinstance(result, Lease):
             current = result.epoch
-            continue
-        if isinstance(result, Created) and isinstance(write, Create):
-            ids[result.key] = write.id
-            epoch, key = write.epoch, result.key
-        elif isinstance(result, Done) and isinstance(write, Advance | Quarantine):
-            epoch, key = write.epoch, write.key
-        else:
-            continue
-        if epoch is not None and epoch != current:
-            yield ids.get(key), f"it was written in epoch {epoch}, and the lease was at {current} by then"
+        elif isinstance(write, Advance | Create | Quarantine) and write.epoch not in (current, None):
+            key = result.key if isinstance(result, Created) else cast("Advance", write).key
+            id = next((one.record.id for one in evidence.trails.values() if one.record.key == key), None)
+            yield id, f"it was written in epoch {write.epoch}, and the lease was at {current} by then"
 
 
 def begun_when_leaving(evidence: Evidence) -> Found:

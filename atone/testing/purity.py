@@ -15,8 +15,8 @@ from ..sagas.snapshot import decode
 from .evidence import Evidence
 from .journal import Differed, Journal
 
-#: One of so many decisions is made twice; a simulation would take twice as long else.
-EVERY = 32
+#: One of so many decisions is made twice; each costs as much as twenty others.
+EVERY = 128
 
 
 def differed(evidence: Evidence) -> Iterator[tuple[str | None, str]]:

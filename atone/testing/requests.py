@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..storage import Advance, Create, Created, Done
+from ..storage import Advance, Create, Created
 from .evidence import Evidence
 from .journal import Asked, Began, Committed, Sender
 
@@ -34,11 +34,9 @@ def sent_early(evidence: Evidence) -> Found:
 
 def _announce(event: Committed, ids: dict[int, str], announced: set[Place]) -> None:
     write, result = event
-    if isinstance(write, Advance):
-        if not isinstance(result, Done):
-            return
+    if type(write) is Advance:
         id = ids[write.key]
-    elif isinstance(write, Create) and isinstance(result, Created):
+    elif type(write) is Create and type(result) is Created:
         ids[result.key] = id = write.id
     else:
         return
@@ -51,23 +49,31 @@ def _announce(event: Committed, ids: dict[int, str], announced: set[Place]) -> N
 
 def under_strange_keys(evidence: Evidence) -> Found:
     """Requests under another step's key, and attempts of one step under different ones."""
-    sent: dict[Sender, list[Asked]] = {}
-    for event in evidence.journal.of(Asked):
-        if event.sender is None:
+    again = False
+    for _, call, key, sender in evidence.journal.of(Asked):
+        if sender is None:
             continue
-        sender = event.sender
-        sent.setdefault(sender, []).append(event)
-        order, step, work = evidence.owner(event.key)
-        if order is not None and ((order, step) != (sender.order, sender.step) or work not in _KEYS[sender.work]):
-            yield sender.order, f"{sender} called {event.call} under the key of {step}/{work} of order {order}"
-    yield from _varied(evidence, sent)
+        again = again or sender.number > 1
+        owner = evidence.owner(key)
+        if owner != sender[1:4] and owner[0] is not None:
+            order, step, work = owner
+            if (order, step) != sender[1:3] or work not in _KEYS[sender.work]:
+                yield sender.order, f"{sender} called {call} under the key of {step}/{work} of order {order}"
+    if again:
+        yield from _varied(evidence)
 
 
-def _varied(evidence: Evidence, sent: dict[Sender, list[Asked]]) -> Found:
+def _varied(evidence: Evidence) -> Found:
     """Attempts whose only request differs in its key from that of the attempt which succeeded."""
-    alone = {sender: asked[0] for sender, asked in sent.items() if len(asked) == 1 and sender.work == "action"}
+    sent: dict[Sender, list[Asked]] = {}
+    for asked in evidence.journal.of(Asked):
+        if asked.sender is not None:
+            sent.setdefault(asked.sender, []).append(asked)
     places: dict[tuple[str, str, str, str], dict[str, Sender]] = {}
-    for sender, asked in alone.items():
+    for sender, requests in sent.items():
+        if len(requests) != 1 or sender.work != "action":
+            continue
+        asked = requests[0]
         places.setdefault((sender.order, sender.step, asked.service, asked.call), {})[asked.key] = sender
     for (order, step, _, call), keys in places.items():
         trail = evidence.trails.get(order)

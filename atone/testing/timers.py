@@ -9,7 +9,7 @@ from typing import Any
 from ..sagas import Receive, Saga, Status
 from ..sagas.behaviour import WORDS
 from ..sagas.snapshot import decode
-from ..storage import Advance, Create, Created, Done, Quarantine, Record, Snapshot
+from ..storage import Advance, Create, Created, Quarantine, Record, Snapshot
 from .evidence import Evidence, Trail
 from .journal import Committed
 
@@ -30,25 +30,31 @@ def ended_too_early(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
 
 def begun_too_early(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """What a timer was set for, and came before the time that was stored on disk."""
-    ids: dict[int, str] = {}
-    stored: dict[int, Snapshot] = {}
-    for event in evidence.journal.of(Committed):
-        write, result = event
-        if isinstance(write, Create) and isinstance(result, Created):
-            ids[result.key], stored[result.key] = write.id, write.snapshot
-        elif isinstance(write, Advance) and isinstance(result, Done):
-            before = stored.get(write.key)
+    stored: dict[int, Snapshot] = {}  # of those with a timer
+    for write, result in evidence.journal.of(Committed):
+        if type(write) is Advance:
+            key, snapshot = write.key, write.snapshot
+            before = stored.pop(key, None)
             if before is not None and before.wake_at is not None and before.wake_at > write.at:
-                trail = evidence.trails.get(ids[write.key])
-                if trail is not None and trail.saga is not None and trail.record.damage is None:
-                    yield from ((trail.record.id, one) for one in _early(trail.saga, trail.record, before, write))
-            stored[write.key] = write.snapshot
-        elif isinstance(write, Quarantine) and isinstance(result, Done):
-            stored.pop(write.key, None)
+                yield from _early(evidence, before, write)
+        elif type(write) is Create and type(result) is Created:
+            key, snapshot = result.key, write.snapshot
+        else:
+            if type(write) is Quarantine:  # which has no timer any more
+                stored.pop(write.key, None)
+            continue
+        if snapshot.wake_at is not None:
+            stored[key] = snapshot
 
 
-def _early(saga: Saga[Any], record: Record, before: Snapshot, write: Advance) -> Iterator[str]:
+def _early(evidence: Evidence, before: Snapshot, write: Advance) -> Iterator[tuple[str | None, str]]:
     """What a commit says that it should not say before the first of all timers is due."""
+    for trail in evidence.trails.values():
+        if trail.record.key == write.key and trail.saga is not None and trail.record.damage is None:
+            yield from ((trail.record.id, one) for one in _told(trail.saga, trail.record, before, write))
+
+
+def _told(saga: Saga[Any], record: Record, before: Snapshot, write: Advance) -> Iterator[str]:
     events = {entry.event for entry in write.history}
     if write.history and write.history[0].event == "DUE":
         yield f"it was woken {_until(before.wake_at, write.at)} too early"
