@@ -123,6 +123,7 @@ class Journal:
     events: list[Event] = field(factory=list)
     expected: set[str] = field(factory=set)  #: the ids of orders that somebody has started
 
+    troubled: bool = False  #: whether a write has failed; what is read and written before that is of no account
     decisions: int = 0  #: made so far; some of them are made twice
     _sorted: dict[type, list[Any]] = field(factory=dict)
     _seen: int = 0  #: events that lie in there
@@ -142,17 +143,19 @@ class Journal:
     def answered(self, process: str, write: Write[Any], result: object) -> None:
         """A process is about to learn what became of a write."""
         if type(result) is Created:
-            if cast("Create", write).epoch is not None:
+            if self.troubled and cast("Create", write).epoch is not None:
                 self.events.append(Made(process, result.key))
         elif isinstance(result, StoreError) and not isinstance(result, WriteRefused):  # which is of one row alone
             if isinstance(write, Create) and write.epoch is None:
                 return  # of a client's own order; the owner is told nothing
             if isinstance(write, _OWNERS):
+                self.troubled = True
                 self.events.append(Failed(process))
 
     def loaded(self, process: str, keys: Sequence[int], since: int) -> None:
         """A process has read orders."""
-        self.events.append(Loaded(process, tuple(keys), since))
+        if self.troubled:
+            self.events.append(Loaded(process, tuple(keys), since))
 
     def began(self, process: str, work: Work) -> tuple[Work, Context | None]:
         """Work begins: what is to be run for it, and in which context, if it is an attempt."""

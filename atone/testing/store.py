@@ -91,7 +91,7 @@ class GatedStore:
         gate = self._gate
         if not gate.alive():
             return
-        if type(write) is Advance:
+        if self._journal.troubled and type(write) is Advance:
             self._journal.events.append(Moved(self._process, write.key))
         if type(write) not in COUNTED:
             self._submit(write, gate.refusal(), partial(self._pass_on, write, done))
