@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..sagas.progress import Work
 from .evidence import Evidence, Trail
-from .journal import Late
+from .journal import GivenUp
 
 #: How history names the ends of attempts: the work, and whether it succeeded.
 _ENDS = {
@@ -78,7 +78,7 @@ def sure_of_a_timeout(trail: Trail) -> Iterator[str]:
 
 def answered_in_vain(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Attempts that the engine had given up, and whose end it claims to know all the same."""
-    for event in evidence.journal.of(Late):
+    for event in evidence.journal.of(GivenUp):
         sender = event.sender
         trail = evidence.trails.get(sender.order)
         for row in trail.rows if trail is not None else ():

@@ -74,8 +74,8 @@ class Began(NamedTuple):
     sender: Sender
 
 
-class Late(NamedTuple):
-    """An attempt has ended that the engine had given up before, since it did not answer in time."""
+class GivenUp(NamedTuple):
+    """The engine has given an attempt up, since it did not answer in time. Noted some time later."""
 
     sender: Sender
 
@@ -104,8 +104,7 @@ class Differed(NamedTuple):
 
 
 E = TypeVar("E")
-Work = Coroutine[Any, Any, None]
-Event = Committed | Failed | Reopened | Loaded | Made | Moved | Began | Late | Asked | Left | Differed
+Event = Committed | Failed | Reopened | Loaded | Made | Moved | Began | GivenUp | Asked | Left | Differed
 
 #: The attempt whose code runs.
 SENDER: ContextVar[Sender | None] = ContextVar("SENDER", default=None)
@@ -125,11 +124,13 @@ class Journal:
 
     troubled: bool = False  #: whether a write has failed; what is read and written before that is of no account
     decisions: int = 0  #: made so far; some of them are made twice
+    _running: list[tuple[Sender, Attempt]] = field(factory=list)
     _sorted: dict[type, list[Any]] = field(factory=dict)
     _seen: int = 0  #: events that lie in there
 
     def of(self, kind: type[E]) -> list[E]:
         """All events of one kind."""
+        self._look_after()
         for event in self.events[self._seen :]:
             self._sorted.setdefault(type(event), []).append(event)
         self._seen = len(self.events)
@@ -157,25 +158,29 @@ class Journal:
         if self.troubled:
             self.events.append(Loaded(process, tuple(keys), since))
 
-    def began(self, process: str, work: Work) -> tuple[Work, Context | None]:
-        """Work begins: what is to be run for it, and in which context, if it is an attempt."""
+    def began(self, process: str, work: Coroutine[Any, Any, None]) -> Context | None:
+        """Work begins: the context in which it is to run, if it is an attempt."""
         frame = getattr(work, "cr_frame", None)
         attempt = frame.f_locals.get("attempt") if frame is not None else None
         if not isinstance(attempt, Attempt):
-            return work, None
+            return None
         state, run = attempt.state, attempt.run
         sender = Sender(process, state.id, state.saga.slots[run.slot].name, WORDS[run.work], run.number)
         self.events.append(Began(self.now(), sender))
+        self._look_after()
+        self._running.append((sender, attempt))
         context = copy_context()
         context.run(SENDER.set, sender)
-        return self._watched(work, attempt, sender), context
+        return context
 
-    async def _watched(self, work: Work, attempt: Attempt, sender: Sender) -> None:
-        try:
-            await work
-        finally:
+    def _look_after(self) -> None:
+        """Let go of attempts that are over, and note which of them the engine had given up."""
+        running, self._running = self._running, []
+        for sender, attempt in running:
             if attempt.timed_out:
-                self.events.append(Late(sender))
+                self.events.append(GivenUp(sender))
+            elif not attempt.task.done():
+                self._running.append((sender, attempt))
 
     def asked(self, service: str, call: str, key: str) -> None:
         """A request leaves."""

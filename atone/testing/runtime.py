@@ -76,7 +76,7 @@ class SimRuntime:
             return self.loop.create_task(work, name=name)
         if self.journal is None:
             return self.loop.start_work(work)
-        return self.loop.start_work(*self.journal.began(self.name, work))
+        return self.loop.start_work(work, self.journal.began(self.name, work))
 
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass, and more of it than was asked for: only the engine's housekeeping waits here."""

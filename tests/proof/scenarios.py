@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from atone import Status
-from atone.sagas import Step
-from atone.sagas.progress import Work
 from atone.testing import SagaFailure, Simulation
 
+from . import oracle
 from .counts import Case, Counts
 from .small import EFFECTS, SERVICES
 from .stories import SCENARIOS, Scenario
@@ -23,8 +22,6 @@ PER_CASE = 1
 
 #: Callbacks of one history; it takes some hundreds.
 _ENDLESS = 5_000
-#: How history names the tries of an action that used up its budget.
-_SPENT = {"IN_DOUBT", "REFUSED"}
 
 
 def prepare(seed: int, size: int, _folder: Path) -> Case:
@@ -59,7 +56,7 @@ def _lived(scenario: Scenario, sim: Simulation, seed: int, crash: int) -> list[s
     try:
         _drive(scenario, sim, random.Random(f"{seed}/{crash}"))
         found = [f"{one.check}: {one.detail}" for one in sim.violations()]
-        return [*found, *_ends(scenario, sim, died=bool(crash)), *_budgets(scenario, sim)]
+        return [*found, *_ends(scenario, sim, died=bool(crash))]
     except SagaFailure as failure:
         return [f"{one.check}: {one.detail}" for one in failure.violations]
     except AssertionError as error:
@@ -83,7 +80,7 @@ def _drive(scenario: Scenario, sim: Simulation, chance: random.Random) -> None:
     """Run a coroutine that waits for nothing but its simulation, which never really waits."""
 
     def look() -> None:
-        assert sim.steps < _ENDLESS, f"L1 an end: {_ENDLESS} callbacks, and it goes on"
+        assert sim.steps < _ENDLESS, f"{oracle.END}: {_ENDLESS} callbacks, and it goes on"
 
     sim.world.fuse.look = look
     for _ in scenario.play(sim, chance).__await__():
@@ -95,18 +92,8 @@ def _ends(scenario: Scenario, sim: Simulation, *, died: bool) -> Iterator[str]:
     allowed = {scenario.end, *(scenario.also if died else ())}
     ends = sim.ends()
     if len(ends) != 1:
-        yield f"S11 once: one order was placed, and there are {len(ends)}"
+        yield f"{oracle.REPEATED}: one order was placed, and there are {len(ends)}"
     elif scenario.end is not None and ends[0] not in allowed:
-        yield f"L1 an end: the order is {ends[0]}, and should be {' or '.join(map(str, allowed))}"
+        yield f"{oracle.END}: the order is {ends[0]}, and should be {' or '.join(map(str, allowed))}"
     elif ends[0] == Status.COMPLETED and sim.effects("1") != EFFECTS[scenario.saga.name]:
-        yield f"S4 exactly once: the order is COMPLETED, and its effects are {sorted(sim.effects('1'))}"
-
-
-def _budgets(scenario: Scenario, sim: Simulation) -> Iterator[str]:
-    """No step is tried more often than its policy allows; being cut off uses nothing up."""
-    for trail in sim.evidence().trails.values():
-        for index, slot in enumerate(scenario.saga.slots):
-            if isinstance(slot, Step):
-                tries = sum(row.entry.event in _SPENT and row.entry.step == slot.name for row in trail.rows)
-                if tries > scenario.saga.retry(index, Work.ACTION).attempts:
-                    yield f"L1 bounded retries: {slot.name} was tried {tries} times"
+        yield f"{oracle.ONCE}: the order is COMPLETED, and its effects are {sorted(sim.effects('1'))}"

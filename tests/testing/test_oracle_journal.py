@@ -31,7 +31,7 @@ from atone.storage import (
 )
 from atone.storage.lease import Claim
 from atone.testing.evidence import Evidence
-from atone.testing.journal import Asked, Began, Differed, Event, Journal, Late, Loaded, Moved, Reopened, Sender
+from atone.testing.journal import Asked, Began, Differed, Event, GivenUp, Journal, Loaded, Moved, Reopened, Sender
 from atone.testing.oracle import judge
 from tests.testing.orders import BEGUN, BEST, CHARGED, RESERVED, RUNNING, Line, names, order
 from tests.testing.shop import shop
@@ -227,7 +227,7 @@ def test_a_deadline_that_comes_too_early() -> None:
 def test_an_attempt_that_was_given_up_and_counts_all_the_same() -> None:
     """Its answer came when nobody waited for it any more."""
     journal = Journal()
-    journal.events.append(Late(RESERVE))
+    journal.events.append(GivenUp(RESERVE))
     assert judged(journal) == {"S14 a timeout is doubt"}
     doubt: Line = ("IN_DOUBT", "reserve", 1, RUNNING, RUNNING, "reserve/action/2")
     again: Line = ("RETURNED", "reserve", 2, RUNNING, RUNNING, "charge/action/1")
