@@ -141,6 +141,11 @@ class Journal:
         if type(result) in _CARRIED_OUT and type(write) is not Renew:
             self.events.append(Committed(write, result))
 
+    def submitted(self, process: str, write: Write[Any]) -> None:
+        """A process hands a write over, after there was trouble."""
+        if isinstance(write, Advance):
+            self.events.append(Moved(process, write.key))
+
     def answered(self, process: str, write: Write[Any], result: object) -> None:
         """A process is about to learn what became of a write."""
         if type(result) is Created:

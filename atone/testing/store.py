@@ -29,7 +29,7 @@ from ..storage import (
     StoreUnavailable,
     Write,
 )
-from .journal import Journal, Moved, Reopened
+from .journal import Journal, Reopened
 from .loop import SimLoop
 
 R = TypeVar("R")
@@ -91,8 +91,8 @@ class GatedStore:
         gate = self._gate
         if not gate.alive():
             return
-        if self._journal.troubled and type(write) is Advance:
-            self._journal.events.append(Moved(self._process, write.key))
+        if self._journal.troubled:
+            self._journal.submitted(self._process, write)
         if type(write) not in COUNTED:
             self._submit(write, gate.refusal(), partial(self._pass_on, write, done))
             return
