@@ -14,6 +14,7 @@ from ..sagas import Coordinator, Saga
 from ..storage import Holder
 from .evidence import Violation
 from .fuse import Killed
+from .gate import GatedStore
 from .goals import Goal, Stalled
 from .journal import Journal
 from .life import Life, Process
@@ -21,7 +22,7 @@ from .loop import SimLoop
 from .oracle import UNCAUGHT
 from .purity import doubt
 from .runtime import SimRuntime
-from .store import GatedStore, Medium
+from .store import Medium
 from .world import World
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from atone import Coordinator, CoordinatorClosed, OrderError, Saga, StoreError
 from atone.actors import Limits
 from atone.storage import Holder, Phase, Query, Record
 from atone.testing.evidence import Evidence, Promise, Violation
+from atone.testing.gate import GatedStore
 from atone.testing.journal import Journal
 from atone.testing.life import leave
 from atone.testing.observer import Observer
@@ -22,7 +23,7 @@ from atone.testing.oracle import STUCK, UNCAUGHT, judge
 from atone.testing.purity import doubt
 from atone.testing.runtime import SimRuntime
 from atone.testing.site import CONVERTER
-from atone.testing.store import FileMedium, GatedStore, MemoryMedium
+from atone.testing.store import FileMedium, MemoryMedium
 
 from .disks import Faults, TroubledFile, TroubledMemory
 from .processes import Died, Process, SharedLoop, Waters
