@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import aiosqlite
 
-from .errors import StoreUnavailable, UnsafeStore
+from .errors import NotAStore, OlderSchema, StoreUnavailable, UnsafeStore
 from .failure import is_busy
 from .migration import inspect, migrate
 
@@ -110,6 +110,24 @@ def reading(path: str) -> sqlite3.Connection:
     return _connect(path, lambda connection: _demand(connection, path, "query_only", "on", "1"))
 
 
+def auditing(path: str, known: int, *, logged: bool) -> sqlite3.Connection:
+    """Open a connection that changes nothing: not the file, not its log, and not its schema.
+
+    A log is read through SQLite's index of it (`-shm`), under SQLite's locks; the index is made where there is none. A
+    file without a log is taken as it lies, without locks: nothing appears beside it, and it may lie where nothing can
+    be written. Raises `NotAStore`, `NewerSchema`, `OlderSchema`.
+    """
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        version = inspect(connection, path, known)
+        if not version:
+            raise NotAStore(path, "an empty file")
+        if version < known:
+            raise OlderSchema(path, version, known)
+
+    return _connect(f"{Path(path).as_uri()}?{'mode=ro' if logged else 'immutable=1'}", prepare, uri=True)
+
+
 def _create(path: str) -> None:
     """Make the file readable for its owner alone; SQLite gives its companions the same mode."""
     for companion in (Path(path + "-wal"), Path(path + "-shm")):
@@ -128,8 +146,8 @@ def _create(path: str) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def _connect(path: str, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, cached_statements=_STATEMENTS)
+def _connect(path: str, prepare: Callable[[sqlite3.Connection], None], *, uri: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, cached_statements=_STATEMENTS, uri=uri)
     try:
         connection.text_factory = _text
         connection.execute("pragma trusted_schema = off")

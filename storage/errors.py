@@ -106,6 +106,19 @@ class NewerSchema(StoreError):
         self.known = known
 
 
+class OlderSchema(StoreError):
+    """An older release wrote the file, and it is only to be looked at; nothing is brought up to date."""
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        super().__init__(
+            f"{path!r} has schema version {found}, and this release of atone reads {known}: audit it with the release "
+            "that wrote it, or a copy that a coordinator of this release has opened once"
+        )
+        self.path = path
+        self.found = found
+        self.known = known
+
+
 class UnsafeStore(StoreError):
     """SQLite refused the durability that every promise rests on."""
 

@@ -11,14 +11,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from .answers import Answers, Item, Result
 from .errors import StoreBusy, StoreError, StoreUnavailable
 from .writes import Accept, Advance, Create, Write
 
 R = TypeVar("R")
-
-#: What a write ended with, whatever its type; `submit` is where the types are still known.
-Result = Any
-_Item = tuple[Write[Any], Callable[[Any], None]]
 
 #: A commit takes no more than this, so that an urgent write never waits for a long one.
 BATCH_WRITES = 1024
@@ -48,14 +45,12 @@ class Writer:
 
     def __init__(self, commit: Callable[[list[Write[Any]]], Awaitable[Sequence[Result]]]) -> None:
         self._commit = commit
-        self._urgent: deque[_Item] = deque()
-        self._ordinary: deque[_Item] = deque()
+        self._urgent: deque[Item] = deque()
+        self._ordinary: deque[Item] = deque()
         self._hurried: list[Write[Any]] = []  #: of those that were ordinary when they came
-        self._batch: deque[_Item] = deque()  #: on its way to the disk
+        self._batch: deque[Item] = deque()  #: on its way to the disk
         self._pressing = 0  #: how many of these are urgent; they come first
-        self._written: deque[_Item] = deque()  #: the batch before, and the result of each:
-        self._results: deque[Result] = deque()
-        self._foremost = 0  #: how many of these are urgent; they come first
+        self._answers = Answers()  #: to what was on its way before
         self._passed = 0  #: how many commits have gone before some of these
         self._wake = asyncio.Event()
         self._sleeps = False
@@ -103,7 +98,9 @@ class Writer:
             while True:
                 while self._urgent or self._ordinary:
                     self._batch = self._take()
-                    self._keep(await self._commit_and_answer(self._batch))
+                    results = await self._commit_and_answer(self._batch)
+                    self._passed = self._passed + 1 if self._answers else 0
+                    self._answers.add(self._batch, results, self._pressing)
                 await self._answer()
                 if self._urgent or self._ordinary:
                     continue
@@ -120,17 +117,14 @@ class Writer:
 
     def _answer_all(self, error: StoreError) -> None:
         self._closing = error
-        queues = (self._written, self._batch, self._urgent, self._ordinary)
-        unanswered = [done for queue in queues for _, done in queue]
-        for queue in (*queues, self._results):
-            queue.clear()
-        for done in unanswered:
-            _call(done, error)
+        for queue in (self._batch, self._urgent, self._ordinary):
+            self._answers.add(queue, [error] * len(queue), 0)
+        self._answers.give_up(error)
 
-    def _take(self) -> deque[_Item]:
+    def _take(self) -> deque[Item]:
         if self._hurried:
             self._let_pass()
-        batch: deque[_Item] = deque()
+        batch: deque[Item] = deque()
         room, most = BATCH_BYTES, BRISK_WRITES if self._urgent or self._pressing else BATCH_WRITES
         self._pressing = 0
         share = min(SHARE, len(self._ordinary))
@@ -151,16 +145,16 @@ class Writer:
         for item in waiting:
             (self._urgent if id(item[0]) in hurried else self._ordinary).append(item)
 
-    async def _commit_and_answer(self, batch: deque[_Item]) -> Sequence[Result]:
+    async def _commit_and_answer(self, batch: deque[Item]) -> Sequence[Result]:
         """Put a batch on disk, and answer the one before while the disk works on it."""
-        if not self._written:
+        if not self._answers:
             return await self._commit_batch(batch)
         committing = asyncio.create_task(self._commit_batch(batch), name="atone store commit")
         await asyncio.sleep(0)  # it begins
         await self._answer(committing)
         return await committing
 
-    async def _commit_batch(self, batch: deque[_Item]) -> Sequence[Result]:
+    async def _commit_batch(self, batch: deque[Item]) -> Sequence[Result]:
         """Put a batch on disk. After trouble everything that waits belongs to it, and has the same result.
 
         That is told before what is left of the batch before: those answers would begin work on a store in trouble.
@@ -171,57 +165,23 @@ class Writer:
             return [error] * len(batch)
         except StoreError as error:
             self._refusal = error
-            batch += self._urgent
-            batch += self._ordinary
-            self._urgent.clear()
-            self._ordinary.clear()
-            self._written.extendleft(reversed(batch))
-            self._results.extendleft([error] * len(batch))
-            self._foremost = 0  # these go first now, whatever their haste
-            batch.clear()
+            self._answers.add_foremost([*batch, *self._urgent, *self._ordinary], error)
+            for queue in (batch, self._urgent, self._ordinary):
+                queue.clear()
             return []
 
-    def _keep(self, results: Sequence[Result]) -> None:
-        """Put a batch in line to be answered; urgent writes go before all that is left, but for urgent ones."""
-        self._passed = self._passed + 1 if self._written else 0
-        urgent = [self._batch.popleft() for _ in range(self._pressing)] if results else []
-        for line, first in ((self._written, urgent), (self._results, results[: len(urgent)])):
-            line.rotate(-self._foremost)
-            line.extendleft(reversed(first))
-            line.rotate(self._foremost)
-        self._foremost += len(urgent)
-        self._written += self._batch
-        self._results += results[len(urgent) :]
-        self._batch.clear()
-
     async def _answer(self, committing: asyncio.Task[Sequence[Result]] | None = None) -> None:
-        """Call back for the batch before.
+        """Call back for what was committed before.
 
-        What is left when something urgent waits for the disk, or comes from there, lets that go first. Each write is
-        let go of as it is answered: what its actor does next takes its place in memory, and the garbage collector sees
-        no growth. Kept to the end of the batch, or paired with their results in tuples beforehand, they cost a tenth of
-        all time.
+        What is left when something urgent waits for the disk, or comes from there, lets that go first.
         """
-        written, results = self._written, self._results
-        while written:
+        while self._answers:
             urgent = self._urgent if committing is None else self._pressing and committing.done()
             if urgent and self._passed < PASSES:
                 return
-            number = min(SLICE, len(written))
-            self._foremost = max(self._foremost - number, 0)
-            for _ in range(number):
-                _call(written.popleft()[1], results.popleft())
-            if written:
+            self._answers.give(SLICE)
+            if self._answers:
                 await asyncio.sleep(0)
-
-
-def _call(done: Callable[[Any], None], result: Result) -> None:
-    """A callback that raises is its owner's trouble, and must not keep the next from its answer."""
-    try:
-        done(result)
-    except Exception as error:  # noqa: BLE001
-        context = {"message": "the callback of a write raised", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)
 
 
 def weigh(write: Write[Any]) -> int:

@@ -1,18 +1,18 @@
 """Auditing a store: the same checks as in a simulation, on a real file."""
 
+# ruff: noqa: D102 - the contract of a store says what each method means
+
 from __future__ import annotations
 
-import errno
 import os
-import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import closing, suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol
 
 from ..sagas import Saga
-from ..storage import HistoryRow, Lease, NotAStore, Query, Record, SqliteStore, Store
+from ..storage import HistoryRow, Lease, Query, Record, Store
 from .evidence import Evidence, Violation
+from .file import AuditedFile
 from .oracle import SOUND, judge
 
 #: An order as it is on disk, and its history.
@@ -21,16 +21,40 @@ Order = tuple[Record, list[HistoryRow]]
 PAGE = 500
 
 
-async def pages(store: Store) -> AsyncIterator[list[Order]]:
+class Audited(Protocol):
+    """What can be audited: a store, or its file."""
+
+    async def lease(self) -> Lease: ...
+    async def load(self, keys: Sequence[int]) -> list[Record]: ...
+    async def history(self, key: int, *, after: int, limit: int) -> list[HistoryRow]: ...
+    async def list(self, query: Query, limit: int) -> list[Record]: ...
+
+
+async def pages(store: Audited) -> AsyncGenerator[list[Order]]:
     """Every order in an open store, with its messages and its whole history."""
     after = 0
     while listed := await store.list(Query(after_key=after), PAGE):
         after = listed[-1].key
         records = await store.load([one.key for one in listed])
-        yield [(record, await _history(store, record.key)) for record in records]
+        page = [await _order(store, record) for record in records]
+        yield [order for order in page if order is not None]
 
 
-async def _history(store: Store, key: int) -> list[HistoryRow]:
+async def _order(store: Audited, record: Record) -> Order | None:
+    """An order and its history as of one moment: one that goes on meanwhile is read again. `None` if it was purged."""
+    while True:
+        rows = await _history(store, record.key)
+        if rows and rows[-1].revision == record.revision:
+            return record, rows
+        again = await store.load([record.key])
+        if not again:
+            return None
+        if again[0].revision == record.revision:
+            return record, rows
+        record = again[0]
+
+
+async def _history(store: Audited, key: int) -> list[HistoryRow]:
     rows: list[HistoryRow] = []
     while more := await store.history(key, after=rows[-1].revision if rows else -1, limit=PAGE):
         rows += more
@@ -44,23 +68,29 @@ async def verify(store: Store | str | os.PathLike[str], *, sagas: Sequence[Saga[
     before it happened, that every order which has not ended has a way out, and that none ended as COMPENSATED with
     something forgotten. Without `sagas`, checks that need to know which step stands where are left out.
 
-    Writes nothing, and may look at a file that is in use: other processes go on. Raises `FileNotFoundError`,
-    `NotAStore` for a file that is empty or something else, and `StoreCorrupt` where too little of it can be read.
+    Writes nothing, and may look at a file that is in use, was left by a crash, or lies on a medium that cannot be
+    written: other processes go on, and no log is worked off. (Beside a log without one, SQLite leaves its index,
+    `-shm`.) Raises `FileNotFoundError`, `NotAStore` for a file that is empty or something else, `OlderSchema` and
+    `NewerSchema` for one of another release, and `StoreCorrupt` where too little of it can be read.
     """
     if not isinstance(store, (str, os.PathLike)):
         return await _verify(store, sagas)
-    path = _existing(store)
-    opened = SqliteStore(path)
-    await opened.open()
-    try:
-        return [*_unsound(path), *await _verify(opened, sagas)]
-    finally:
-        await opened.close()
+    while True:
+        file = await AuditedFile.open(store)
+        try:
+            found = [*await _unsound(file), *await _verify(file, sagas)]
+        finally:
+            await file.close()
+        if not file.moved:
+            return found
 
 
-async def _verify(store: Store, sagas: Sequence[Saga[Any]]) -> list[Violation]:
-    lease = await store.lease()
-    return [violation async for page in pages(store) for violation in _judged(page, sagas, lease)]
+async def _verify(store: Audited, sagas: Sequence[Saga[Any]]) -> list[Violation]:
+    found: list[Violation] = []
+    async with aclosing(pages(store)) as all_pages:
+        async for page in all_pages:
+            found += _judged(page, sagas, await store.lease())  # now: its epoch may have risen with these orders
+    return found
 
 
 def _judged(page: list[Order], sagas: Sequence[Saga[Any]], lease: Lease | None) -> list[Violation]:
@@ -73,25 +103,6 @@ def _judged(page: list[Order], sagas: Sequence[Saga[Any]], lease: Lease | None) 
         return [Violation(SOUND.name, SOUND.sentence, page[0][0].id, f"its history makes no sense: {error}")]
 
 
-def _existing(name: str | os.PathLike[str]) -> Path:
-    """The path of a file; opening a store that is not there would make one."""
-    path = Path(name)
-    if not path.is_file():
-        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
-    if path.stat().st_size == 0 or _is_blank(path):
-        raise NotAStore(str(path), "an empty file")  # SQLite would take it for an empty database, and fill it
-    return path
-
-
-def _is_blank(path: Path) -> bool:
-    """Whether it is a database without tables, in which the store would make its own."""
-    with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.DatabaseError):
-        return not connection.execute("select count(*) from sqlite_schema").fetchone()[0]
-    return False
-
-
-def _unsound(path: Path) -> list[Violation]:
+async def _unsound(file: AuditedFile) -> list[Violation]:
     """What SQLite itself says about the file."""
-    with closing(sqlite3.connect(path)) as connection:
-        found = [row[0] for row in connection.execute("pragma integrity_check")]
-    return [] if found == ["ok"] else [Violation(SOUND.name, SOUND.sentence, None, line) for line in found]
+    return [Violation(SOUND.name, SOUND.sentence, None, line) for line in await file.unsound()]

@@ -45,7 +45,8 @@ class Coverage:
         parts = [f"{self.points} crash points", f"{self.kills} kills"]
         parts += [f"{self.pairs} pairs"] if self.pairs else []
         parts += [f"{self.disturbances} disturbances", f"{self.histories} histories", f"{self.seconds:.1f} s"]
-        return ", ".join(parts) + ("" if self.complete else " (out of budget)")
+        ends = ", ".join(f"{number} {status}" for status, number in self.ends.most_common())
+        return f"{', '.join(parts)}; orders: {ends or 'none'}" + ("" if self.complete else " (out of budget)")
 
 
 class _OutOfBudget(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import importlib.util
 import inspect
 import os
@@ -16,10 +17,13 @@ from ..storage import SqliteStore, Write
 from .gate import COUNTED
 
 
-def main(file: str, name: str, path: str, at: str, after: str) -> None:
-    """Load a function from a file and call it with the path of the store."""
+def main(module_name: str, file: str, name: str, path: str, at: str, after: str) -> None:  # noqa: PLR0917
+    """Load a function from a file and call it with the path of the store.
+
+    The module has the name that it has in the test run, so that it may import others of its package.
+    """
     _arm(at, float(after) if after else None)
-    spec = importlib.util.spec_from_file_location("atone_durable_child", file)
+    spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -42,6 +46,8 @@ def _arm(at: str, after: float | None) -> None:
             return
         commits += 1
         number = commits
+        if number == 1 and at:
+            atexit.register(lambda: sys.stderr.write(f"after {commits} commits, and not at {at!r}\n"))
         if number == 1 and after is not None:
             threading.Timer(after, _die).start()
         if at == f"commit {number}:before":

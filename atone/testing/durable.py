@@ -51,7 +51,8 @@ class Durable:
         if file is None or not name.isidentifier():
             raise ValueError(f"{name} cannot be run in a child process: give a function of a module")
         environment = {**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-m", "atone.testing.child", file, name, str(self.path), at, after]
+        where = [serve.__module__, file, name]
+        command = [sys.executable, "-m", "atone.testing.child", *where, str(self.path), at, after]
         return subprocess.run(  # noqa: S603  # runs what the test wrote itself
             command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from hypothesis import Phase, settings
@@ -10,6 +11,7 @@ from hypothesis.control import current_build_context
 from hypothesis.stateful import invariant
 
 from .draws import Draws
+from .driven import SimulationMachine
 from .rules import Rules
 from .story import SagaFailure
 
@@ -38,10 +40,7 @@ class SagaMachine(Rules):
     def __init_subclass__(cls, **options: Any) -> None:
         """Find what to draw; raises `TypeError` for inputs and messages that cannot be made from type hints."""
         super().__init_subclass__(**options)
-        for name in cls.without:
-            if not hasattr(cls, name):
-                raise TypeError(f"{cls.__name__} is to be without {name!r}, and there is no such rule")
-            setattr(cls, name, None)
+        cls._leave_out([cls.without] if isinstance(cls.without, str) else cls.without)
         cls._draws = Draws.of(
             cls.__name__,
             sagas=cls.sagas,
@@ -51,6 +50,20 @@ class SagaMachine(Rules):
             faults=cls.faults,
         )
         cls.TestCase.settings = settings(cls.TestCase.settings, phases=PHASES)
+
+    @classmethod
+    def _leave_out(cls, names: Collection[str]) -> None:
+        """Let inherited rules be none."""
+        others = {*dir(SimulationMachine), *vars(SagaMachine)}
+        rules = [
+            one for one in dir(cls) if one not in others and (getattr(cls, one) is None or callable(getattr(cls, one)))
+        ]
+        for name in names:
+            if name not in rules:
+                raise TypeError(
+                    f"{cls.__name__} is to be without {name!r}, which is no rule; rules are: {', '.join(rules)}"
+                )
+            setattr(cls, name, None)
 
     @invariant()
     def promises_hold(self) -> None:

@@ -123,7 +123,7 @@ class Processes:
         world = self.world
         world.fuse.burnt = False
         if how:
-            world.tell("process", f"✖ {how}" + (f" before callback {world.fuse.count}" if how == "killed" else ""))
+            world.tell("process", f"✖ killed before callback {world.fuse.count}" if how == "killed" else how)
         self.found += _problems(life.loop)
         world.end()
         life.loop.abandon()
@@ -143,7 +143,7 @@ class Processes:
         except Killed:
             self.die("killed")
         except BaseException:
-            self.die("failed")
+            self.die("✖ failed")
             raise
 
     def _process(self, life: Life, number: int) -> Process:

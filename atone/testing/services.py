@@ -94,7 +94,7 @@ class FakeService:
                 return
             try:
                 answer = self.carry_out(call, key, args, kwargs, refused=refused)
-            except PermanentError as error:
+            except Exception as error:  # noqa: BLE001  # a refusal, or a mistake in what makes the answer
                 failure.append(error)
             else:
                 answers.append(answer)
@@ -102,7 +102,7 @@ class FakeService:
                 arrived.set_result(None)
 
         answers: list[Any] = []
-        failure: list[PermanentError] = []
+        failure: list[Exception] = []
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[None] = loop.create_future()
         world.send(_delay(world), arrive)

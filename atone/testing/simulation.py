@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Self, TypeVar, cast
+from itertools import count
+from typing import Any, Self, TypeVar, cast
 
 from ..sagas import CancelAnswer, Saga, SendAnswer
 from .agenda import Entry, Happening
@@ -33,10 +34,15 @@ class Simulation(Witness):
 
     # ── what a client does ──
 
-    async def start(self, saga: Saga[I], input: I, *, id: str = "1") -> str:
-        """Start an order; returns its id."""
+    async def start(self, saga: Saga[I], input: I, *, id: str | None = None) -> str:
+        """Start an order; returns its id: `"1"`, `"2"` and so on, where none is given.
+
+        The same `id` again is the same order, as it is for a coordinator.
+        """
         if not any(one is saga for one in self.sagas):
-            self._register(saga)
+            self._register(*self.sagas, saga)
+        if id is None:
+            id = next(name for name in map(str, count(1)) if name not in self._answered)
         while (entry := self._agenda.due(self._wall)) is not None:
             await self._come_to(entry)
         self._journal.expected.add(id)
@@ -44,6 +50,7 @@ class Simulation(Witness):
         self.world.tell("client", f"start {id}")
         self._ask("start", id, "", lambda coordinator: coordinator.start(saga, input, id=id))
         self._promise("start", id)
+        self._answered.add(id)
         return id
 
     async def send(self, order: str, message: object, *, id: str | None = None) -> SendAnswer:
@@ -143,6 +150,15 @@ class Simulation(Witness):
     async def restart(self) -> None:
         """End the process in good order, and start it again."""
         self._processes.restart()
+
+    async def deploy(self, *sagas: Saga[Any]) -> None:
+        """Replace the program: the process ends in good order, and the next one knows these sagas, and no others.
+
+        An order stays with its definition; without it, it is PARKED until one is deployed that has it. A version with
+        equal steps takes the place of the one before.
+        """
+        self.world.tell("process", f"a deploy: {', '.join(f'{one.name} {one.version}' for one in sagas)}")
+        self._register(*sagas)
 
     async def stand_by(self) -> None:
         """Start a second process on the same disk. It waits until the first is gone, or stands still for too long."""

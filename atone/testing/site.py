@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from cattrs import Converter
 
@@ -52,12 +52,14 @@ class Site:
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
         self.sagas = list(sagas)
+        self._retired: list[Saga[Any]] = []  #: sagas that no process knows any more, and orders may still be of
         self._journal = Journal(lambda: self.world.elapsed, decisions=seed + sum(crashes))
         medium = FileMedium if store == "sqlite" else MemoryMedium
         self.medium: Medium = medium(self._journal.committed)
         self._observer: Observer | None = None
         self._promises: list[Promise] = []
         self.world.asked = self._journal.asked
+        self._answered: set[str] = set()  #: ids of orders whose start a client has heard of
         self._messages = 0
         self._agenda = Agenda()
         self._processes = Processes(
@@ -129,24 +131,33 @@ class Site:
         observer = self.observer()
         found = self._processes.problems()
         lease = observer.read(observer.store.lease())
+        sagas = [*self._retired, *self.sagas]
         return Evidence(
-            observer.records(), self.sagas, self.fakes, self._promises, found, lease, exact=True, journal=self._journal
-        )
+            observer.records(), sagas, self.fakes, self._promises, found, lease, journal=self._journal,
+            exact=len({one.definition for one in sagas}) == len(sagas),  # one may have replaced its like meanwhile
+        )  # fmt: skip
 
-    def _add(self, type_: Any, service: object) -> None:
+    def _add(self, type_: Any, service: type[T] | T) -> T:
         if type_ in self.services:
             raise ValueError(f"two services are provided for {type_.__name__}: give one of them")
-        made = service() if isinstance(service, type) else service
+        made = cast("T", service() if isinstance(service, type) else service)
         if isinstance(made, FakeService):
             made.world = self.world
         self.services[type_] = made
+        return made
 
-    def provide(self, service: object, *, as_type: Any = None) -> None:
-        """Provide one more service, before the first order."""
-        self._add(as_type or (service if isinstance(service, type) else type(service)), service)
+    @overload
+    def provide(self, service: type[T], *, as_type: Any = None) -> T: ...
+    @overload
+    def provide(self, service: T, *, as_type: Any = None) -> T: ...
+    def provide(self, service: Any, *, as_type: Any = None) -> Any:
+        """Provide one more service, before the first order; returns the object."""
+        return self._add(as_type or (service if isinstance(service, type) else type(service)), service)
 
-    def _register(self, saga: Saga[Any]) -> None:
-        self.sagas.append(saga)
+    def _register(self, *sagas: Saga[Any]) -> None:
+        """Let processes know these from now on, and no others; one that runs is started again."""
+        self._retired += [one for one in self.sagas if not any(one is kept for kept in sagas)]
+        self.sagas[:] = sagas
         if self._observer is not None:
             self._observer.close()
             self._observer = None

@@ -26,6 +26,9 @@ class Flaw(StrEnum):
     KEY_VARIES = "key varies"
     NEEDS_ACTION = "compensation needs its action"
     RAISES = "raises"
+    RESULT = "result is not kept"
+    MEMORY = "state in memory"
+    WAITS = "waits for ever"
     UNAWAITED = "not awaited"
     BLOCKING = "blocks the event loop"
     CLOCK = "real clock"
@@ -44,6 +47,12 @@ _CALLS: list[tuple[Any, Flaw, str]] = [
     (_thread.start_new_thread, Flaw.THREAD, "starts a real thread"),
     (getattr(_thread, "start_joinable_thread", None), Flaw.THREAD, "starts a real thread"),
 ]
+
+
+_BLIND = (
+    "a profiler is at work, and what steps take from the real world is not noticed: "
+    "clocks, chance, sockets, threads and blocking calls. Rehearse without it"
+)
 
 
 def _judge(function: Any, *, is_async: bool) -> tuple[Flaw, str] | None:
@@ -88,6 +97,7 @@ def spying(note: Callable[[Flaw, str], None], *, is_async: bool) -> Generator[No
             note(judged[0], f"{judged[1]} at {where}")
 
     if sys.getprofile() is not None:  # a profiler is at work, and there is room for one only
+        warnings.warn(_BLIND, RuntimeWarning, stacklevel=3)
         yield
         return
     sys.setprofile(look)

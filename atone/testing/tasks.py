@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Coroutine, MutableMapping
+from collections.abc import Coroutine
 from contextlib import suppress
 from contextvars import Context
 from functools import wraps
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from anyio._backends import _asyncio as anyio_asyncio
 from anyio._backends._asyncio import CancelScope
@@ -71,7 +72,7 @@ def _put_scopes_in_order() -> None:
 # A release of anyio without these members is no less correct: its runs are less reproducible, and keep more memory.
 if hasattr(CancelScope, "_child_scopes"):
     _put_scopes_in_order()
-_STATES: MutableMapping[asyncio.Task[Any], object] = getattr(anyio_asyncio, "_task_states", {})
+_STATES: WeakKeyDictionary[asyncio.Task[Any], object] = getattr(anyio_asyncio, "_task_states", WeakKeyDictionary())
 
 
 def bury(loop: asyncio.AbstractEventLoop, owner: object, context: Context) -> None:
@@ -89,6 +90,8 @@ def bury(loop: asyncio.AbstractEventLoop, owner: object, context: Context) -> No
             with suppress(BaseException):
                 context.run(cast("Any", task.get_coro()).close)
             asyncio._unregister_task(task)  # which keeps a task until it ends, as anyio does; these never do
-    for state in [task for task in _STATES if task.get_loop() is loop and getattr(task, "owner", None) is owner]:
-        del _STATES[state]
+    known = [kept() for kept in _STATES.keyrefs()]  # at once: other threads may have loops of their own
+    for one in known:
+        if isinstance(one, SimTask) and one.owner is owner and cast("Any", one).get_loop() is loop:
+            del _STATES[one]
     asyncio._set_running_loop(outer)

@@ -79,8 +79,8 @@ class Witness(Site):
         return [record.snapshot.status for record, _ in self.observer().records()]
 
     def _fail_stuck(self) -> NoReturn:
-        """Raise `SagaFailure`: an order makes no progress any more."""
-        stuck = [record for record, _ in self.observer().records() if record.snapshot.phase is not Phase.FINAL]
+        """Raise `SagaFailure`: an order at work makes no progress any more. One that only waits is not to blame."""
+        stuck = [record for record, _ in self.observer().records() if record.snapshot.phase is Phase.ACTIVE]
         found = [
             Violation(STUCK.name, STUCK.sentence, record.id, f"{record.snapshot.status} for an hour of virtual time")
             for record in stuck

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from atone import Retry, Saga, Status, StepContext, step
-from atone.testing import SagaFailure, Simulation, crash_everywhere
+from atone import Retry, Saga, Status, StepContext, receive, step
+from atone.testing import Flaw, SagaFailure, Simulation, crash_everywhere
 from atone.testing.disturbance import History
 from atone.testing.settings import settings
 from tests.testing.shop import (
@@ -37,6 +37,14 @@ def test_a_sound_saga_survives_every_crash() -> None:
     assert coverage.disturbances == 6
     assert coverage.histories == 1 + coverage.disturbances + coverage.kills
     assert set(coverage.ends) == {Status.COMPLETED, Status.COMPENSATED, Status.PARKED}
+
+
+def test_the_summary_says_how_orders_ended() -> None:
+    """One that still waits is no failure, and most of its saga was not tried."""
+    coverage = crash_everywhere(
+        Saga("waits", input=Order, steps=[receive(Approve), ship]), Order(), SERVICES, allow=[Flaw.WAITS]
+    )
+    assert str(coverage).endswith(f"s; orders: {coverage.histories} WAITING")
 
 
 def test_a_second_crash_falls_into_the_recovery() -> None:

@@ -1,6 +1,7 @@
 """A real file, a real child process, a real SIGKILL."""
 
 import asyncio
+import importlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def test_a_process_can_be_killed_at_some_instant(durable: Durable) -> None:
 
 def test_a_child_that_ends_before_it_is_killed_fails_the_test(durable: Durable) -> None:
     """A test that kills nobody proves nothing."""
-    with pytest.raises(AssertionError, match="not killed"):
+    with pytest.raises(AssertionError, match="not killed, but ended:\nafter 3 commits, and not at 'commit 99:before'"):
         durable.kill(serve, at="commit 99:before")
 
 
@@ -131,3 +132,18 @@ def test_a_function_inside_a_function_cannot_be_a_child(durable: Durable) -> Non
     """Another process could not find it."""
     with pytest.raises(ValueError, match="function of a module"):
         durable.run(lambda _path: None)
+
+
+async def test_the_function_may_be_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose modules import each other by relative names, as those of many test folders do."""
+    package = tmp_path / "orders_of_a_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "shop.py").write_text("from pathlib import Path\n\nwrite = Path.touch\n")
+    (package / "served.py").write_text(
+        "from pathlib import Path\n\nfrom .shop import write\n\n\ndef serve(path):\n    write(Path(path))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    durable = Durable(tmp_path / "orders.db")
+    durable.run(importlib.import_module("orders_of_a_package.served").serve)
+    assert durable.path.exists()

@@ -181,8 +181,15 @@ def test_rules_can_be_left_out() -> None:
     run(Calm)
     assert Calm.seen
     assert not any("killed" in one for one in Calm.seen)
-    with pytest.raises(TypeError, match="no such rule"):
-        type("Wrong", (Shop,), {"without": ["process_flies"]})
+    type("Calmer", (Calm,), {"without": "disk_fills"})
+    type("AsCalm", (Calm,), {})
+
+
+@pytest.mark.parametrize("name", ["process_flies", "promises_hold", "teardown", "start", "sim"])
+def test_only_rules_can_be_left_out(name: str) -> None:
+    """A machine without its checks would find nothing; the error names the rules there are."""
+    with pytest.raises(TypeError, match=f"without '{name}', which is no rule; rules are: .*cancel_order, clock_jumps"):
+        type("Wrong", (Shop,), {"without": [name]})
 
 
 def test_inputs_and_messages_can_be_given() -> None:

@@ -7,10 +7,23 @@ from typing import Literal
 
 import pytest
 
-from atone import CauseKind, Saga, SendAnswer, Status, StepContext, step
+from atone import CauseKind, ParkReason, Retry, Saga, SendAnswer, Status, StepContext, receive, step
 from atone.sagas import CancelAnswer
 from atone.testing import SagaFailure, Simulation, outcomes
-from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, Stock, patient, shop
+from tests.testing.shop import (
+    SERVICES,
+    Approve,
+    Carrier,
+    Decline,
+    Order,
+    Payments,
+    Stock,
+    charge,
+    patient,
+    reserve,
+    ship,
+    shop,
+)
 
 STORES: list[Literal["memory", "sqlite"]] = ["memory", "sqlite"]
 
@@ -237,6 +250,87 @@ async def test_an_order_that_makes_no_progress_is_reported(sim: Simulation) -> N
     with pytest.raises(SagaFailure, match="L1 an end") as caught:
         await sim.settle()
     assert "reserve?" in str(caught.value)
+
+
+async def test_only_an_order_at_work_is_said_to_be_stuck(sim: Simulation) -> None:
+    """One that waits for a message beside it is not to blame."""
+
+    @step(read_only=True, timeout=7200)
+    async def sleep(order: Order, stock: Stock, ctx: StepContext) -> None:
+        await stock.reserve(key=ctx.key)
+
+    sim.provide(Stock).reserve.plan("hang")
+    await sim.start(Saga("waits", input=Order, steps=[receive(Approve)]), Order(), id="waits")
+    await sim.start(Saga("slow", input=Order, steps=[sleep]), Order(), id="works")
+    with pytest.raises(SagaFailure) as caught:
+        await sim.settle()
+    assert [one.order for one in caught.value.violations] == ["works"]
+
+
+async def test_orders_without_an_id_are_numbered(sim: Simulation) -> None:
+    """Two starts are two orders; the same id again is the same order, as a coordinator has it."""
+    for service in SERVICES:
+        sim.provide(service)
+    assert [await sim.start(shop, Order(cents)) for cents in (1, 2)] == ["1", "2"]
+    assert await sim.start(shop, Order(3), id="4") == "4"
+    assert [await sim.start(shop, Order()) for _ in range(2)] == ["3", "5"]
+    assert await sim.start(shop, Order(3), id="4") == "4"
+    await sim.settle()
+    assert sim.ends() == ["COMPLETED"] * 5
+
+
+async def test_what_is_provided_can_be_kept(sim: Simulation) -> None:
+    """A class is called, an object is returned as it is."""
+    given = Stock()
+    assert sim.provide(given) is given is sim[Stock]
+    assert sim.provide(Payments) is sim[Payments]
+
+
+WITH_APPROVAL = Saga("shop", version=1, input=Order, steps=[reserve, receive(Approve), charge, ship])
+WITHOUT = Saga("shop", version=2, input=Order, steps=[reserve, charge, ship])
+
+
+async def test_a_deploy_replaces_the_program() -> None:
+    """An order whose version was forgotten waits, parked, for one that has it; what it is sent meanwhile is kept."""
+    with Simulation(WITH_APPROVAL, provide=SERVICES) as sim:
+        old = await sim.start(WITH_APPROVAL, Order())
+        await sim.deploy(WITHOUT)
+        new = await sim.start(WITHOUT, Order())
+        await sim.send(old, Approve())
+        await sim.settle()
+        sim.check()
+        park = sim.inspect(old).park
+        assert park is not None
+        assert park.reason is ParkReason.DEFINITION
+        assert sim.status(new) is Status.COMPLETED
+        await sim.deploy(WITHOUT, WITH_APPROVAL)
+        await sim.settle()
+        assert sim.status(old) is Status.COMPLETED
+        assert sim.effects(old) == sim.effects(new) == {"reserve", "charge", "ship"}
+        sim.check()
+        assert "a deploy: shop 2, shop 1" in [one.text for one in sim.story().moments]
+
+
+async def test_a_deploy_mends_the_functions_of_a_version() -> None:
+    """What is mended without another step or type may keep its version: orders under way go on with the new code."""
+
+    def paying(*, wrongly: bool) -> Saga[Order]:
+        @step(pivot=True, retry=Retry(attempts=2, first=60))
+        async def pay(order: Order, payments: Payments, ctx: StepContext) -> str:
+            receipt: str = await payments.charge(key=ctx.key)
+            return receipt[order.cents] if wrongly else receipt
+
+        return Saga("paying", input=Order, steps=[pay])
+
+    broken = paying(wrongly=True)
+    for deployed, end in ((broken, Status.PARKED), (paying(wrongly=False), Status.COMPLETED)):
+        with Simulation(broken, provide=[Payments]) as sim:
+            order = await sim.start(broken, Order())
+            await sim.advance(1)
+            await sim.deploy(deployed)
+            await sim.settle()
+            assert sim.status(order) is end
+            sim.check()
 
 
 async def test_the_fixture_learns_its_sagas_as_they_come(sim: Simulation) -> None:

@@ -12,6 +12,7 @@ import anyio
 from anyio._backends import _asyncio as anyio_asyncio
 
 from atone.testing.loop import SimLoop
+from atone.testing.tasks import SimTask
 
 
 async def cancelled(log: list[int]) -> None:
@@ -78,3 +79,22 @@ def test_nothing_is_kept_of_the_tasks_of_the_dead() -> None:
     del loop
     gc.collect()
     assert all(task() is None for task in tasks)
+
+
+def test_a_thread_may_begin_tasks_of_its_own_while_the_dead_are_buried() -> None:
+    """What anyio knows of tasks is shared by all loops of a process: a test run may have others."""
+    states = cast("Any", anyio_asyncio)._task_states
+
+    class Restless(SimTask):
+        def get_loop(self) -> Any:
+            states[asyncio.Task(asyncio.sleep(0), loop=other)] = None
+            return super().get_loop()
+
+    other = asyncio.new_event_loop()
+    states[Restless(asyncio.sleep(0), loop=other, number=1)] = None
+    loop = SimLoop(Random(0))
+    loop.call(asyncio.sleep(1))
+    loop.abandon()
+    assert len(asyncio.all_tasks(other)) > 1
+    other.run_until_complete(asyncio.gather(*asyncio.all_tasks(other)))
+    other.close()

@@ -2,15 +2,19 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
-from contextlib import closing
+import subprocess
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from atone import Coordinator, MemoryStore, PermanentError, SqliteStore, Status
+from atone import Coordinator, MemoryStore, OlderSchema, PermanentError, ReadOnlyStore, SqliteStore, Status
 from atone.storage import Disk, NotAStore, StoreCorrupt
-from atone.testing import verify
+from atone.storage.migration import MIGRATIONS
+from atone.testing import file, verify
 from tests.testing.shop import SERVICES, Order, Payments, shop
 
 
@@ -74,6 +78,118 @@ async def test_a_file_in_use_can_be_audited(tmp_path: Path) -> None:
         outcome = await (await coordinator.start(shop, Order(), id="1")).outcome(timeout=20)
         assert outcome.status is Status.COMPLETED
         assert await verify(path, sagas=[shop]) == []
+
+
+async def test_orders_that_go_on_while_they_are_read_are_not_accused(tmp_path: Path) -> None:
+    """A record and its history are read one after the other, and commits come in between."""
+    path = tmp_path / "orders.db"
+    services = [service() for service in SERVICES]
+
+    async def customers(host: Coordinator, who: int) -> None:
+        for number in range(60):
+            await (await host.start(shop, Order(), id=f"{who}.{number}")).outcome(timeout=20)
+
+    async with Coordinator(SqliteStore(path), sagas=[shop], provide=services) as coordinator:
+        busy = asyncio.gather(*(customers(coordinator, who) for who in range(8)))
+        audits = 0
+        while not busy.done():
+            assert await verify(path, sagas=[shop]) == []
+            audits += 1
+        await busy
+    assert audits > 1
+
+
+def folder(path: Path) -> dict[str, bytes]:
+    """Everything that lies beside a file, but for SQLite's index of its log."""
+    return {one.name: one.read_bytes() for one in path.parent.iterdir() if not one.name.endswith("-shm")}
+
+
+async def left_by_a_crash(tmp_path: Path) -> Path:
+    """A file whose orders are all in its log, as a process that died leaves it."""
+    live, left = tmp_path / "live.db", tmp_path / "left" / "orders.db"
+    left.parent.mkdir()
+    services = [service() for service in SERVICES]
+    async with Coordinator(SqliteStore(live), sagas=[shop], provide=services) as coordinator:
+        await (await coordinator.start(shop, Order(), id="1")).outcome(timeout=20)
+        for end in ("", "-wal"):
+            shutil.copy(f"{live}{end}", f"{left}{end}")
+    return left
+
+
+async def test_an_audit_leaves_a_closed_file_as_it_is(path: Path) -> None:
+    """Not even a log appears beside it."""
+    before, names = folder(path), set(path.parent.iterdir())
+    await verify(path, sagas=[shop])
+    assert folder(path) == before
+    assert set(path.parent.iterdir()) == names
+
+
+async def test_an_audit_does_not_work_off_what_a_crash_has_left(tmp_path: Path) -> None:
+    """The log is read, and neither moved into the file nor deleted."""
+    path = await left_by_a_crash(tmp_path)
+    before = folder(path)
+    assert before["orders.db-wal"]
+    assert await verify(path, sagas=[shop]) == []
+    assert folder(path) == before
+    tamper(path, "update actors set epoch = 99")
+    assert await checks(path) == {"S6 one writer"}
+
+
+async def test_a_file_of_an_older_release_is_not_brought_up_to_date(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at a backup does not want another one; the error says what to do."""
+    monkeypatch.setattr(file, "MIGRATIONS", [*MIGRATIONS, "create table later (a);"])
+    before = folder(path)
+    with pytest.raises(OlderSchema, match=r"schema version 1, .* reads 2: .* a copy"):
+        await verify(path)
+    assert folder(path) == before
+
+
+@contextmanager
+def read_only(tmp_path: Path) -> Generator[Path]:
+    """A folder on a medium that is filled, and can then not be written."""
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    if run("mount", "-t", "tmpfs", "tmpfs", str(medium)):
+        pytest.skip("may not mount")
+    try:
+        yield medium
+    finally:
+        run("umount", str(medium))
+
+
+def run(*command: str) -> int:
+    """Run a program of the system; how it ended."""
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+async def test_a_file_on_a_medium_that_cannot_be_written(path: Path, tmp_path: Path) -> None:
+    """Is audited all the same; with a log that has no index it cannot be, and the error says what helps."""
+    left = await left_by_a_crash(tmp_path)
+    with read_only(tmp_path) as medium:
+        shutil.copy(path, medium / "closed.db")
+        shutil.copytree(left.parent, medium, dirs_exist_ok=True)
+        assert run("mount", "-o", "remount,ro", str(medium)) == 0
+        assert await verify(medium / "closed.db", sagas=[shop]) == []
+        with pytest.raises(ReadOnlyStore, match="audit a copy of file and log"):
+            await verify(medium / "orders.db")
+
+
+async def test_a_file_that_is_written_while_it_is_taken_as_it_lies_is_read_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever begins to use it just then respects no lock, since none was taken."""
+    unsound, tampered = file.AuditedFile.unsound, list[str]()
+
+    async def meanwhile(self: file.AuditedFile) -> list[str]:
+        if not tampered:
+            tampered.append("once")
+            tamper(path, "update actors set epoch = 99")
+        return await unsound(self)
+
+    monkeypatch.setattr(file.AuditedFile, "unsound", meanwhile)
+    assert await checks(path) == {"S6 one writer"}
 
 
 @pytest.mark.parametrize(

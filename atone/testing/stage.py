@@ -1,0 +1,194 @@
+"""A world for one experiment of a rehearsal, in which steps are called one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from attrs import define, field
+
+from ..sagas import PermanentError, Saga, StepContext
+from ..sagas.context import idempotency_key
+from ..sagas.inject import resolve_services
+from ..sagas.progress import Work
+from ..sagas.registry import Registry
+from ..sagas.step import Call
+from ..storage import Codec, TooLarge, Undecodable, Unencodable
+from .loop import SimLoop
+from .memory import remembering
+from .outcomes import Fate
+from .services import FakeService
+from .site import named
+from .spy import Flaw, awaiting, spying
+from .world import World
+
+
+class _Named(Exception):
+    """A step did what has been noted already."""
+
+
+@define(eq=False)
+class Stage:
+    """Participants of its own, and what the steps so far have returned."""
+
+    saga: Saga[Any]
+    input: object
+    services: Sequence[object] | Mapping[Any, object]
+    seed: int
+    note: Callable[[Flaw, str], None]
+    values: dict[int, object] = field(factory=dict[int, object])
+    error: BaseException | None = None
+    _codec: Codec = field(factory=Codec)
+    _fakes: list[FakeService] = field(init=False)
+    _provided: Mapping[Any, object] = field(init=False)
+    _loop: SimLoop = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        world = World(self.seed)
+        provided = {
+            type_: one() if isinstance(one, type) else one for type_, one in named(copy.deepcopy(self.services))
+        }
+        self._fakes = [one for one in provided.values() if isinstance(one, FakeService)]
+        for fake in self._fakes:
+            fake.world, fake.plans, fake.outcomes = world, {}, None
+        self._provided = resolve_services(Registry.of([self.saga]).bindings(), provided)
+        self._loop = SimLoop(Random(self.seed))  # noqa: S311  # a rehearsal must be reproducible
+        world.begin(1, self._loop)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._loop.abandon()
+
+    def can(self, index: int) -> bool:
+        """Whether everything that the action needs is there."""
+        binding = self.saga.bindings[index][Work.ACTION]
+        return binding is not None and not any(binding.needs(slot) and slot not in self.values for slot in range(index))
+
+    def act(self, index: int, *, attempt: int = 1, quietly: bool = False) -> bool:
+        """Call an action and keep its result; whether it succeeded."""
+        name = self.saga.slots[index].name
+        try:
+            self.values[index] = self._kept(index, self._call(index, Work.ACTION, attempt))
+        except (PermanentError, _Named) as error:
+            self.error = error
+            return False
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
+            self.error = error
+            if not quietly:
+                self.note(Flaw.RAISES, f"step {name!r} raised {error!r}")
+            return False
+        return True
+
+    def undo(self, index: int, what: str, flaw: Flaw = Flaw.NEEDS_ACTION) -> bool:
+        """Call a compensation, which must not raise."""
+        try:
+            self._call(index, Work.COMPENSATION, 1)
+        except _Named:
+            return False
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
+            self.note(flaw, f"{what} raised {error!r}")
+            return False
+        return True
+
+    def lose(self, call: str) -> None:
+        """Let the answer to the next request of this name be lost, although it takes effect."""
+        for fake in self._fakes:
+            service, _, name = call.partition(".")
+            if service == fake.name:
+                fake.plans[name] = [Fate.APPLIED_ANSWER_LOST]
+
+    def effects(self) -> Counter[tuple[str, str]]:
+        """What stands, by name and key."""
+        found: Counter[tuple[str, str]] = Counter()
+        for fake in self._fakes:
+            for (action, key), count in fake.ledger.standing.items():
+                found[f"{fake.name}.{action}", key] += count
+        return +found
+
+    def sent(self) -> list[tuple[str, str]]:
+        """Requests so far, by name and key."""
+        return [(f"{fake.name}.{name}", key) for fake in self._fakes for name, key in fake.ledger.sent]
+
+    def astray(self) -> str:
+        """What to do about an undo that was asked for under a key that no action had."""
+        for fake in self._fakes:
+            undos = {name for name, undoes in fake.calls().items() if undoes}
+            used = {key for name, key in fake.ledger.sent if name not in undos}
+            wrong = [name for name, key in fake.ledger.sent if name in undos and key not in used]
+            if wrong:
+                return f"; it called {fake.name}.{wrong[0]} under another key: key=ctx.action_key"
+        return ""
+
+    def _kept(self, index: int, result: object) -> object:
+        """A result as later steps get it."""
+        name = self.saga.slots[index].name
+        if result is None:
+            return None
+        try:
+            body = self._codec.encode(result, f"the result of step {name!r}")
+            return self._codec.decode(body, self.saga.results[index])
+        except (Unencodable, TooLarge) as error:
+            self.note(Flaw.RESULT, str(error))
+            raise _Named from error
+        except Undecodable as error:
+            wanted = getattr(self.saga.results[index], "__name__", str(self.saga.results[index]))
+            what = f"step {name!r} returned a {type(result).__name__}, and is annotated to return {wanted}"
+            self.note(Flaw.RESULT, what)
+            raise _Named from error
+
+    def _call(self, index: int, work: Work, attempt: int) -> object:
+        saga = self.saga
+        call, binding, name = saga.calls[index][work], saga.bindings[index][work], saga.slots[index].name
+        assert call is not None
+        assert binding is not None
+        action = idempotency_key(saga.name, "rehearsal", name, "action")
+        own = action if work is Work.ACTION else idempotency_key(saga.name, "rehearsal", name, work.name.lower())
+        context = StepContext(
+            key=own, action_key=action, saga=saga.name, order_id="rehearsal", step=name, attempt=attempt, epoch=1
+        )
+        arguments = binding.arguments(context, self.input, self.values, self._provided)
+
+        def note(flaw: Flaw, what: str) -> None:
+            self.note(flaw, f"step {name!r} {what}")
+
+        with spying(note, is_async=call.is_async), awaiting(note), remembering(call.function, note):
+            result = self._loop.call(_within(call, arguments))
+        self._clear_up(note)
+        if inspect.iscoroutine(result):
+            result.close()
+            note(Flaw.UNAWAITED, f"returns {result.__qualname__}() without awaiting it")
+            raise _Named
+        return result
+
+    def _clear_up(self, note: Callable[[Flaw, str], None]) -> None:
+        """End what a step has begun and did not wait for: its effect would be taken for that of another."""
+        left = [task for task in asyncio.all_tasks(self._loop) if not task.done()]
+        for task in left:
+            begun: Any = task.get_coro()
+            note(Flaw.UNAWAITED, f"does not wait for the task that it begins: {begun.__qualname__}()")
+            task.cancel()
+        if left:
+            self._loop.call(_ended(left))
+
+
+async def _within(call: Call, arguments: dict[str, Any]) -> object:
+    """Call a function, and wait no longer for it than the engine would."""
+    if not call.is_async:
+        return call.function(**arguments)
+    limit = asyncio.timeout(call.timeout)
+    try:
+        async with limit:
+            return await call.function(**arguments)
+    except TimeoutError:
+        if limit.expired():
+            raise TimeoutError(f"no answer within {call.timeout:g} s") from None
+        raise
+
+
+async def _ended(tasks: list[asyncio.Task[Any]]) -> None:
+    await asyncio.wait(tasks)
