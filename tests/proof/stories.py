@@ -218,10 +218,10 @@ async def cancelled_behind_the_end(sim: Simulation, chance: Random) -> None:
 @_scenario(straight, _DONE)
 async def started_again(sim: Simulation, chance: Random) -> None:
     """The customer presses the button twice, and the service is deployed in between."""
-    await sim.start(straight, Order())
+    await sim.start(straight, Order(), id="1")
     await sim.advance(chance.uniform(0, 0.1))
     await sim.restart()
-    await sim.start(straight, Order())
+    await sim.start(straight, Order(), id="1")
     await sim.settle()
 
 
