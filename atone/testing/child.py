@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..storage import SqliteStore, Write
-from .store import COUNTED
+from .gate import COUNTED
 
 
 def main(module_name: str, file: str, name: str, path: str, at: str, after: str) -> None:  # noqa: PLR0917

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from ..sagas import Saga, Status, Step, Zone
 from ..sagas.context import idempotency_key
 from ..storage import HistoryRow, Lease, Record
+from .journal import Journal
 from .services import FakeService
 
 
@@ -130,6 +131,10 @@ class Trail:
                     return True
         return False
 
+    def succeeded(self, step: str) -> bool:
+        """Whether the action of a step is known to have had its effect."""
+        return bool(self.events("RETURNED", "PROBE_HAPPENED", step=step)) or self.resolved(step, -1)
+
     def cleared(self, step: str) -> bool:
         """Whether it is proven that no attempt of the action had an effect."""
         sent = self.sent(step, "action")
@@ -149,6 +154,8 @@ class Evidence:
     promises: Sequence[Promise] = ()
     found: Sequence[Violation] = ()  #: what was noticed while it happened
     lease: Lease | None = None
+    exact: bool = False  #: whether the sagas are those that ran, to the last timeout and number of attempts
+    journal: Journal = field(factory=Journal)  #: what was seen on the way; empty where nobody watched
     trails: dict[str, Trail] = field(init=False)
     _owners: dict[str, tuple[str, str, str]] = field(init=False)
 

@@ -8,23 +8,6 @@ from ..sagas import Receive, Status
 from ..storage import HistoryRow, Phase
 from .evidence import Evidence, Trail
 
-#: How history names the ends of attempts: the work, and whether it succeeded.
-_ENDS = {
-    "RETURNED": "action",
-    "REFUSED": "action",
-    "IN_DOUBT": "action",
-    "PROBE_HAPPENED": "probe",
-    "PROBE_REFUSED": "probe",
-    "PROBE_IN_DOUBT": "probe",
-    "PROBE_DID_NOT_HAPPEN": "probe",
-    "PROBE_NEVER_WILL_HAPPEN": "probe",
-    "PROBE_STILL_UNKNOWN": "probe",
-    "COMPENSATION_RETURNED": "compensation",
-    "COMPENSATION_REFUSED": "compensation",
-    "COMPENSATION_IN_DOUBT": "compensation",
-}
-_UNDONE = "COMPENSATION_RETURNED"
-
 
 def damaged(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Bytes that cannot be read."""
@@ -56,59 +39,6 @@ def _of_one_decision(one: HistoryRow, other: HistoryRow) -> bool:
     return (one.revision, one.entry.source, one.entry.target) == (
         other.revision, other.entry.source, other.entry.target,
     )  # fmt: skip
-
-
-def unannounced(trail: Trail) -> Iterator[str]:
-    """Attempts that were begun twice or out of turn, and ends of attempts that never began."""
-    seen: dict[tuple[str, str, int], int] = {}
-    for intent in trail.intents:
-        place = (intent.step, intent.work, intent.number)
-        if place in seen:
-            yield f"{intent.step}/{intent.work}/{intent.number} was begun twice"
-        elif intent.number != 1 and (intent.step, intent.work, intent.number - 1) not in seen:
-            yield f"{intent.step}/{intent.work}/{intent.number} was begun without the attempt before it"
-        seen[place] = intent.seq
-    ended: set[tuple[str, str, int]] = set()
-    for row in trail.rows:
-        work = _ENDS.get(row.entry.event)
-        if work is None or row.entry.step is None or row.entry.attempt is None:
-            continue
-        place = (row.entry.step, work, row.entry.attempt)
-        words = f"{row.entry.event} of {row.entry.step}, attempt {row.entry.attempt},"
-        if seen.get(place, row.seq) >= row.seq:
-            yield f"{words} was never begun before"
-        if place in ended:
-            yield f"{words} is the second end of that attempt"
-        ended.add(place)
-
-
-def forgotten(trail: Trail) -> Iterator[str]:
-    """Steps that may have happened, of an order that says it was undone."""
-    if trail.status != Status.COMPENSATED:
-        return
-    for step in trail.names:
-        sent = trail.sent(step, "action")
-        if not sent or not trail.owed(step) or trail.cleared(step):
-            continue
-        if not trail.events(_UNDONE, step=step, after=sent[-1].seq) and not trail.resolved(step, sent[-1].seq):
-            yield f"{step} was sent {len(sent)} time(s), nothing proves that it did not happen, and it was not undone"
-
-
-def disordered(trail: Trail) -> Iterator[str]:
-    """Steps undone in the wrong order."""
-    open_: str | None = None
-    last: int | None = None
-    for row in trail.rows:
-        step = row.entry.step
-        if open_ is not None and (row.entry.event == _UNDONE and step == open_):
-            open_ = None
-        for intent in (one for one in trail.intents if one.seq == row.seq and one.work == "compensation"):
-            if open_ is not None and open_ != intent.step and not trail.resolved(open_, -1):
-                yield f"{intent.step} began to be undone before {open_} was acknowledged"
-            place = trail.place(intent.step)
-            if place is not None and last is not None and place > last:
-                yield f"{intent.step} was undone after a step that stands before it"
-            open_, last = intent.step, place if place is not None else last
 
 
 def two_ends(trail: Trail) -> Iterator[str]:
@@ -144,19 +74,29 @@ def unfinished(trail: Trail) -> Iterator[str]:
     for slot in trail.saga.slots:
         if isinstance(slot, Receive):
             continue
-        done = trail.events("RETURNED", "PROBE_HAPPENED", step=slot.name)
-        if not done and not trail.resolved(slot.name, -1):
+        if not trail.succeeded(slot.name):
             yield f"{slot.name} did not succeed"
 
 
 def cancelled_and_went_on(trail: Trail) -> Iterator[str]:
     """Steps begun after a cancel was accepted."""
     for row in trail.accepted("CANCEL"):
-        forward = [one for one in trail.intents if one.seq > row.seq and one.work == "action"]
+        forward = [one for one in trail.intents if one.seq >= row.seq and one.work == "action"]
         if forward:
             yield f"{forward[0].step} was begun after the cancel was accepted"
         if trail.status == Status.COMPLETED:
             yield "the order ended as COMPLETED"
+
+
+def too_late_too_early(trail: Trail) -> Iterator[str]:
+    """Cancels that were answered TOO_LATE when the pivot's intent was not on disk yet."""
+    pivot = trail.pivot
+    if pivot is None:
+        return
+    begun = min((one.seq for one in trail.sent(pivot, "action")), default=None)
+    for row in trail.events("CANCEL"):
+        if (row.entry.note or "").startswith("TOO_LATE") and (begun is None or begun >= row.seq):
+            yield f"a cancel was answered TOO_LATE, and {pivot} had not begun by then"
 
 
 def no_way_out(trail: Trail) -> Iterator[str]:
@@ -173,10 +113,3 @@ def no_way_out(trail: Trail) -> Iterator[str]:
         return
     if trail.status not in {Status.WAITING, Status.SUSPENDED}:
         yield f"it is {trail.status}, idle, without a timer and without a reason"
-
-
-def from_the_future(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
-    """Orders written by an owner that never was."""
-    for id, trail in evidence.trails.items():
-        if evidence.lease is not None and trail.record.epoch > evidence.lease.epoch:
-            yield id, f"it was written in epoch {trail.record.epoch}, and the lease is at {evidence.lease.epoch}"

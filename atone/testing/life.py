@@ -9,12 +9,18 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from ..sagas import Coordinator
-from ..storage import StoreUnavailable, Write
-from .intents import Intents
+from ..storage import StoreUnavailable
+from .journal import Journal
 from .loop import PROCESS, SimLoop
 from .world import World
 
 T = TypeVar("T")
+
+
+async def leave(coordinator: Coordinator, journal: Journal, process: str) -> None:
+    """Ask a process to leave in good order."""
+    journal.left(process)
+    await coordinator.__aexit__(None, None, None)
 
 
 @define(eq=False)
@@ -23,6 +29,7 @@ class Process:
 
     number: int
     coordinator: Coordinator
+    name: str  #: in the journal
     context: Context = field(factory=Context)
 
     def __attrs_post_init__(self) -> None:
@@ -39,7 +46,6 @@ class Life:
     number: int
     world: World
     loop: SimLoop
-    intents: Intents
     processes: list[Process] = field(factory=list)
 
     @property
@@ -52,10 +58,10 @@ class Life:
         self.loop.call(process.coordinator.__aenter__(), process.context.copy())
         self.processes.append(process)
 
-    def leave(self) -> None:
+    def leave(self, journal: Journal) -> None:
         """End all processes in good order, those that stand by first. Raises `Killed`."""
         for one in sorted(self.processes, key=lambda one: one.coordinator.hosting):
-            self.loop.call(one.coordinator.__aexit__(None, None, None), one.context.copy())
+            self.loop.call(leave(one.coordinator, journal, one.name), one.context.copy())
 
     def ask(self, call: Callable[[Coordinator], Coroutine[Any, Any, T]]) -> T:
         """Make a client's call, at any process. Raises `Killed`."""
@@ -84,9 +90,6 @@ class Life:
         """What any other write is answered instead of its result."""
         return self.world.trouble.refusal()
 
-    def committed(self, number: int, write: Write[Any], result: object) -> bool:
+    def committed(self, number: int) -> bool:
         """A commit was carried out; whether the process lives to hear of it."""
-        if not self.alive():
-            return False
-        self.intents.committed(write, result)
-        return self.world.passed(f"commit {number}:after")
+        return self.alive() and self.world.passed(f"commit {number}:after")

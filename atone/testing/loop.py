@@ -93,9 +93,9 @@ class SimLoop(IndoorLoop):
         self.set_exception_handler(lambda _loop, _context: None)
         self.close()
 
-    def start_work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start_work(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
         """Run the user's own code in a task."""
-        task = self.create_task(work)
+        task = self.create_task(work, context=context)
         task.works = True
         return task
 

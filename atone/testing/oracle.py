@@ -10,8 +10,24 @@ from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
-from . import effects, histories, promises
+from . import (
+    attempts,
+    bounds,
+    deliveries,
+    effects,
+    histories,
+    ownership,
+    promises,
+    purity,
+    requests,
+    sickness,
+    timers,
+    undoing,
+)
 from .evidence import Evidence, Trail, Violation
+
+#: Yields the order and the detail of each violation.
+Find = Callable[[Evidence], Iterator[tuple[str | None, str]]]
 
 
 @frozen
@@ -20,7 +36,7 @@ class Check:
 
     name: str
     sentence: str
-    find: Callable[[Evidence], Iterator[tuple[str | None, str]]]  #: order and detail of each violation
+    find: Find
 
 
 def judge(evidence: Evidence) -> list[Violation]:
@@ -31,7 +47,7 @@ def judge(evidence: Evidence) -> list[Violation]:
     return found
 
 
-def _each(find: Callable[[Trail], Iterator[str]]) -> Callable[[Evidence], Iterator[tuple[str | None, str]]]:
+def _each(find: Callable[[Trail], Iterator[str]]) -> Find:
     """A check that looks at one order at a time; those that cannot be read are S15's business."""
 
     def look(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
@@ -42,21 +58,49 @@ def _each(find: Callable[[Trail], Iterator[str]]) -> Callable[[Evidence], Iterat
     return look
 
 
+def _exactly(find: Callable[[Trail], Iterator[str]]) -> Find:
+    """The same, for what only those can judge who know each setting of the sagas."""
+    look_at = _each(find)
+
+    def look(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
+        return look_at(evidence) if evidence.exact else iter(())
+
+    return look
+
+
+def _either(
+    one: Find,
+    other: Find,
+) -> Find:
+    """A check that looks at two kinds of evidence."""
+
+    def look(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
+        yield from one(evidence)
+        yield from other(evidence)
+
+    return look
+
+
 def _none(_evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Noticed while it happens; see `Evidence.found`."""
     yield from ()
 
 
+SHUTDOWN = Check("S20 shutdown is no cancel", "A host that leaves or dies undoes nothing by it, and begins no more.",
+                 _either(_exactly(undoing.undone_for_no_reason), ownership.begun_when_leaving))  # fmt: skip
+SICK = Check("S10 nothing begins while the store is sick",
+             "After a failed commit no step begins until the store was opened again.",
+             sickness.begun_while_sick)  # fmt: skip
 SOUND = Check("S15 sound bytes", "Every stored byte is what was written.", histories.damaged)
 
 CHECKS: tuple[Check, ...] = (
     Check("S1 intent first", "Every attempt is announced on disk before it is sent, and ends at most once.",
-          _each(histories.unannounced)),
+          _either(_each(attempts.unannounced), requests.sent_early)),
     Check("S2 no forgotten effect", "An order is COMPENSATED only when all that may have happened was undone.",
-          _each(histories.forgotten)),
+          _each(undoing.forgotten)),
     Check("S2 net zero", "An order that ended COMPENSATED leaves no effect at any participant.", effects.left_behind),
     Check("S3 order of undoing", "Steps are undone in reverse order, one acknowledged before the next.",
-          _each(histories.disordered)),
+          _each(undoing.disordered)),
     Check("S3 order at participants", "Participants see effects undone in reverse order of the saga.",
           effects.undone_in_order),
     Check("S4 one end", "An order that has ended never changes again.", _each(histories.two_ends)),
@@ -64,20 +108,43 @@ CHECKS: tuple[Check, ...] = (
     Check("S4 complete", "An order is COMPLETED only when every step succeeded.", _each(histories.unfinished)),
     Check("S4 exactly once", "Every effect of a COMPLETED order stands exactly once.", effects.not_once),
     Check("S5 stable keys", "Participants are called under keys made from `ctx.key` or `ctx.action_key`.",
-          effects.strange_keys),
-    Check("S6 one writer", "No order was written by an owner that never was.", histories.from_the_future),
+          _either(effects.strange_keys, requests.under_strange_keys)),
+    Check("S6 one writer", "No order was written by an owner that was replaced, or never was.",
+          _either(ownership.from_the_future, ownership.from_the_past)),
     Check("S7 an answer is durable", "What a client was told is on disk.", promises.lost),
     Check("S8 one commit", "History has no gaps, each line begins where the last one ended, the record where they end.",
           _each(histories.gaps)),
+    Check("S9 nothing on the unknown", "When a commit has failed, an order is read again before it is moved on.",
+          sickness.built_on_the_unknown),
+    SICK,
+    Check("S11 once", "A request changes an order at most once, however often it comes.",
+          _either(deliveries.received_twice, deliveries.taken_twice)),
     Check("S12 cancel means stop", "After an accepted cancel no step begins, and the order is never COMPLETED.",
           _each(histories.cancelled_and_went_on)),
     Check("S12 truthful answers", "What a cancel was answered is true, and stays so.", promises.untrue),
+    Check("S12 too late", "TOO_LATE is said only where the pivot had begun before, on disk.",
+          _each(histories.too_late_too_early)),
+    Check("S13 time", "Nothing that waits for a time ends before it, by the clock that was written down.",
+          _either(timers.ended_too_early, timers.begun_too_early)),
+    Check("S14 a timeout is doubt", "Of an attempt that did not answer in time nobody claims to know the end.",
+          _either(_each(attempts.sure_of_a_timeout), attempts.answered_in_vain)),
     SOUND,
+    Check("S16 no undoing is skipped", "A compensation that keeps failing waits for a person; it is never passed over.",
+          _each(undoing.given_up)),
+    Check("S17 troubles are no refusal", "A cancelled task, full memory, a dying process: none is taken for a refusal.",
+          _each(attempts.blamed_on_the_step)),
+    Check("S18 pure decisions", "What is decided follows from what is on disk and the event, and from nothing else.",
+          purity.differed),
+    Check("S19 bounds", "What is too large, or one too many, is refused before it is on disk.",
+          _each(bounds.too_large)),
+    Check("S19 refused means nothing", "What was refused has left nothing behind.", bounds.refused_and_there),
+    SHUTDOWN,
+    Check("L1 bounded retries", "No step is tried more often than its policy allows, until a person asks for more.",
+          _exactly(attempts.too_often)),
     Check("L1 a way out", "An order that has not ended is at work, waits, or is parked with a reason.",
           _each(histories.no_way_out)),
 )  # fmt: skip
 
 #: Noticed while a simulation runs.
-SENT_EARLY = Check("S1 intent first", "No request leaves before its intent is on disk.", _none)
 UNCAUGHT = Check("nothing uncaught", "Nothing raises what nobody catches, and no step leaves the simulation.", _none)
 STUCK = Check("L1 an end", "Every order comes to an end, or waits for somebody, once faults stop.", _none)

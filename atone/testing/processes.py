@@ -14,13 +14,15 @@ from ..sagas import Coordinator, Saga
 from ..storage import Holder
 from .evidence import Violation
 from .fuse import Killed
+from .gate import GatedStore
 from .goals import Goal, Stalled
-from .intents import Intents
+from .journal import Journal
 from .life import Life, Process
 from .loop import SimLoop
 from .oracle import UNCAUGHT
+from .purity import doubt
 from .runtime import SimRuntime
-from .store import GatedStore, Medium
+from .store import Medium
 from .world import World
 
 T = TypeVar("T")
@@ -34,7 +36,7 @@ class Processes:
     medium: Medium
     sagas: Sequence[Saga[Any]]
     services: Mapping[Any, object]
-    intents: Intents
+    journal: Journal
     limits: Limits
     overlap_grace: float
     converter: Converter
@@ -77,7 +79,7 @@ class Processes:
         """End the process in good order, and start it again."""
         if self._life is not None:
             try:
-                self._life.leave()
+                self._life.leave(self.journal)
             except Killed:
                 self.die("killed")
             else:
@@ -133,7 +135,7 @@ class Processes:
         world.fuse.burnt = False
         loop = SimLoop(self._chance("schedule", number), world.now, world.fuse)
         loop.log = lambda text: world.tell("process", text)
-        self._life = life = Life(number, world, loop, self.intents)
+        self._life = life = Life(number, world, loop)
         world.begin(number, loop)
         world.tell("process", "starts" if number == 1 else f"starts again (life {number})")
         try:
@@ -146,18 +148,20 @@ class Processes:
 
     def _process(self, life: Life, number: int) -> Process:
         name = f"{life.number}.{number}"
-        store: Any = GatedStore(self.medium.store(), life)
+        journal, process = self.journal, f"life-{name}"
+        store: Any = GatedStore(self.medium.store(), life, journal, process)
         coordinator = Coordinator(
             store,
             sagas=self.sagas,
             provide=self.services,
-            runtime=SimRuntime(life.loop, self.world.clock, self._chance("luck", name), f"life-{name}"),
+            runtime=SimRuntime(life.loop, self.world.clock, self._chance("luck", name), process, journal),
             limits=self.limits,
             overlap_grace=self.overlap_grace,
             converter=self.converter,
             is_gone=self._is_gone,
         )
-        return Process(number, coordinator)
+        doubt(coordinator, journal)
+        return Process(number, coordinator, process)
 
     def _is_gone(self, holder: Holder) -> bool:
         return not holder.instance.startswith(f"life-{self.world.life}.")

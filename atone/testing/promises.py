@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .bounds import REFUSED
 from .evidence import Evidence
 
 
@@ -13,6 +14,8 @@ def lost(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     for promise in evidence.promises:
         trail = evidence.trails.get(promise.order)
         if trail is None:
+            if promise.answer in REFUSED:
+                continue
             if promise.what == "start" or promise.answer in {"ACCEPTED", "TOO_LATE"}:
                 yield promise.order, f"{promise.what} was answered {promise.answer}, and the order is not on disk"
         elif promise.what == "send" and promise.answer == "ACCEPTED" and not trail.final:
@@ -33,8 +36,9 @@ def untrue(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
             continue
         if first.setdefault((promise.order, promise.id), promise.answer) != promise.answer:
             yield promise.order, f"the repeat of {promise.id} was answered {promise.answer}"
-        if promise.answer == "ACCEPTED" and not trail.accepted("CANCEL"):
-            yield promise.order, "cancel was answered ACCEPTED, and history does not say so"
+        decided = {(row.entry.note or "").partition(";")[0] for row in trail.events("CANCEL")}
+        if promise.answer in {"ACCEPTED", "TOO_LATE"} and promise.answer not in decided:
+            yield promise.order, f"cancel was answered {promise.answer}, and history does not say so"
         pivot = trail.pivot
         if promise.answer == "TOO_LATE" and pivot is not None and not trail.sent(pivot, "action"):
             yield promise.order, f"cancel was answered TOO_LATE, and {pivot} was never begun"

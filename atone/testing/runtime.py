@@ -12,6 +12,7 @@ from attrs import define, field
 
 from ..actors import Cancellable
 from ..storage import Holder
+from .journal import Journal
 from .loop import SimLoop
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class SimRuntime:
     clock: Clock
     chance: Random
     name: str
+    journal: Journal | None = None  #: told of every attempt that begins
     _ids: Any = field(factory=lambda: count(1))
 
     def now(self) -> float:
@@ -70,7 +72,11 @@ class SimRuntime:
 
     def spawn(self, work: Coroutine[Any, Any, None], /, *, name: str | None = None) -> asyncio.Task[None]:
         """Run work in a task of the simulated loop. The engine names its own tasks, and not those of attempts."""
-        return self.loop.start_work(work) if name is None else self.loop.create_task(work, name=name)
+        if name is not None:
+            return self.loop.create_task(work, name=name)
+        if self.journal is None:
+            return self.loop.start_work(work)
+        return self.loop.start_work(work, self.journal.began(self.name, work))
 
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass, and more of it than was asked for: only the engine's housekeeping waits here."""

@@ -45,10 +45,10 @@ class Simulation(Witness):
             id = next(name for name in map(str, count(1)) if name not in self._answered)
         while (entry := self._agenda.due(self._wall)) is not None:
             await self._come_to(entry)
-        self._intents.expect(saga, id)
+        self._journal.expected.add(id)
         self.world.fuse.armed = True
         self.world.tell("client", f"start {id}")
-        self._processes.ask(lambda coordinator: coordinator.start(saga, input, id=id))
+        self._ask("start", id, "", lambda coordinator: coordinator.start(saga, input, id=id))
         self._promise("start", id)
         self._answered.add(id)
         return id
@@ -58,7 +58,9 @@ class Simulation(Witness):
         self._messages += 1
         message_id = id if id is not None else f"message-{self._messages}"
         self.world.tell("client", f"send {type(message).__name__} to {order}")
-        answer = self._processes.ask(lambda coordinator: coordinator.order(order).send(message, id=message_id))
+        answer = self._ask(
+            "send", order, message_id, lambda coordinator: coordinator.order(order).send(message, id=message_id)
+        )
         self._promise("send", order, message_id, str(answer))
         return answer
 

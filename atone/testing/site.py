@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from cattrs import Converter
 
 from ..actors import Limits
-from ..sagas import Saga
-from ..storage import Record, make_converter
+from ..sagas import Coordinator, MailboxFull, Saga
+from ..storage import InvalidId, TooLarge, Undecodable, Unencodable, make_converter
 from .agenda import Agenda
 from .evidence import Evidence, Promise
 from .fuse import Fuse
-from .intents import Intents
+from .journal import Journal
 from .observer import Observer
 from .processes import Processes
 from .services import FakeService
@@ -28,6 +28,8 @@ LIMITS = Limits(poll=1.0, scan=1.0)
 STORES = ("memory", "sqlite")
 #: Made once: making one takes longer than most simulations.
 CONVERTER = make_converter()
+#: What a client is told of a request that was refused as it is.
+REFUSALS = (MailboxFull, TooLarge, Unencodable, Undecodable, InvalidId)
 
 
 class Site:
@@ -51,16 +53,17 @@ class Site:
         self.services: dict[Any, object] = {}
         self.sagas = list(sagas)
         self._retired: list[Saga[Any]] = []  #: sagas that no process knows any more, and orders may still be of
-        self.medium: Medium = FileMedium() if store == "sqlite" else MemoryMedium()
+        self._journal = Journal(lambda: self.world.elapsed, decisions=seed + sum(crashes))
+        medium = FileMedium if store == "sqlite" else MemoryMedium
+        self.medium: Medium = medium(self._journal.committed)
         self._observer: Observer | None = None
         self._promises: list[Promise] = []
-        self._intents = Intents(self._load)
-        self.world.asked = self._intents.asked
+        self.world.asked = self._journal.asked
         self._answered: set[str] = set()  #: ids of orders whose start a client has heard of
         self._messages = 0
         self._agenda = Agenda()
         self._processes = Processes(
-            self.world, self.medium, self.sagas, self.services, self._intents, limits, overlap_grace,
+            self.world, self.medium, self.sagas, self.services, self._journal, limits, overlap_grace,
             self._converter,
         )  # fmt: skip
         for type_, service in named(provide):
@@ -126,9 +129,13 @@ class Site:
     def evidence(self) -> Evidence:
         """Everything that a judgement may rest on."""
         observer = self.observer()
-        found = [*self._intents.found, *self._processes.problems()]
+        found = self._processes.problems()
         lease = observer.read(observer.store.lease())
-        return Evidence(observer.records(), [*self._retired, *self.sagas], self.fakes, self._promises, found, lease)
+        sagas = [*self._retired, *self.sagas]
+        return Evidence(
+            observer.records(), sagas, self.fakes, self._promises, found, lease, journal=self._journal,
+            exact=len({one.definition for one in sagas}) == len(sagas),  # one may have replaced its like meanwhile
+        )  # fmt: skip
 
     def _add(self, type_: Any, service: type[T] | T) -> T:
         if type_ in self.services:
@@ -157,11 +164,13 @@ class Site:
         if self._processes.running:
             self._processes.restart()
 
-    def _load(self, key: int) -> Record:
-        """An order by its key."""
-        observer = self.observer()
-        (record,) = observer.read(observer.store.load([key]))
-        return record
+    def _ask(self, what: str, order: str, id: str, call: Callable[[Coordinator], Coroutine[Any, Any, T]]) -> T:
+        """Make a client's call, and remember that it was refused, where it was."""
+        try:
+            return self._processes.ask(call)
+        except REFUSALS as error:
+            self._promise(what, order, id, type(error).__name__)
+            raise
 
     def _promise(self, what: str, order: str, id: str = "", answer: str = "") -> None:
         self._promises.append(Promise(what, order, id, answer))

@@ -1,4 +1,4 @@
-"""The stores of a simulation: the real ones, behind a gate that closes when their process dies."""
+"""The stores of a simulation: the real ones, on no thread, and what of them outlives a process."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from ..storage import (
-    Accept,
-    Advance,
-    Create,
     Disk,
     MemoryStore,
-    Quarantine,
     SqliteStore,
     Store,
-    StoreError,
-    StoreUnavailable,
     Write,
 )
 from .loop import SimLoop
@@ -31,88 +24,12 @@ from .loop import SimLoop
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: Writes that say something about orders; beats of the lease do not count as commits.
-COUNTED = (Create, Advance, Accept, Quarantine)
+#: Told of every write that was carried out, in the order of the disk, with its result.
+Watch = Callable[[Write[Any], object], None]
 
 
-class Gate(Protocol):
-    """Whether a process lives, what is to be told about its commits, and what is wrong with its disk."""
-
-    def alive(self) -> bool:
-        """Whether the process lives."""
-        ...
-
-    def committing(self) -> int:
-        """A commit is about to be handed over; returns its number. May kill the process."""
-        ...
-
-    def failing(self, number: int) -> tuple[StoreUnavailable | None, bool]:
-        """What a commit is answered instead of its result, and whether it is on disk."""
-        ...
-
-    def refusal(self) -> StoreUnavailable | None:
-        """What any other write is answered instead of its result."""
-        ...
-
-    def committed(self, number: int, write: Write[Any], result: object) -> bool:
-        """A commit was carried out; whether the process lives to hear of it."""
-        ...
-
-
-class GatedStore:
-    """A store as one process sees it. Once that process is dead, nothing goes in and nothing comes out."""
-
-    def __init__(self, inner: Store, gate: Gate) -> None:
-        self._inner = inner
-        self._gate = gate
-
-    def __getattr__(self, name: str) -> Any:
-        if not self._gate.alive():
-            msg = "the process is dead"
-            raise RuntimeError(msg)
-        return getattr(self._inner, name)
-
-    def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
-        """Queue a write. The process may die before it is carried out, and after; and the disk may fail."""
-        gate = self._gate
-        if not gate.alive():
-            return
-        if type(write) not in COUNTED:
-            self._submit(write, gate.refusal(), partial(_pass_on, gate, done))
-            return
-        number = gate.committing()
-        if not gate.alive():
-            return
-        error, on_disk = gate.failing(number)
-        if not on_disk:
-            self._submit(write, error, partial(_pass_on, gate, done))
-            return
-
-        def answer(result: R | StoreError) -> None:
-            if gate.committed(number, write, result):
-                done(result if error is None else error)
-
-        self._inner.submit(write, answer)
-
-    def _submit(self, write: Write[R], error: StoreError | None, done: Callable[[R | StoreError], None]) -> None:
-        if error is None:
-            self._inner.submit(write, done)
-        else:
-            asyncio.get_running_loop().call_soon(done, error)
-
-    async def write(self, write: Write[R]) -> R:
-        """Commit a write and return its result."""
-        future: asyncio.Future[R | StoreError] = asyncio.get_running_loop().create_future()
-        self.submit(write, lambda result: None if future.done() else future.set_result(result))
-        result = await future
-        if isinstance(result, StoreError):
-            raise result.with_traceback(None)
-        return result
-
-
-def _pass_on(gate: Gate, done: Callable[[Any], None], result: object) -> None:
-    if gate.alive():
-        done(result)
+def _nobody(_write: Write[Any], _result: object) -> None:
+    """Nobody watches."""
 
 
 class InLoopConnection:
@@ -151,13 +68,33 @@ class InLoopStore(SqliteStore):
     """The real SQLite store, with every statement and setting, on no thread."""
 
     connection_type = cast("Any", InLoopConnection)
+    watch: Watch = staticmethod(_nobody)  #: told of every write that was carried out
+
+    def _apply(self, applier: Any, writes: list[Write[Any]], connection: sqlite3.Connection) -> list[Any]:
+        results = super()._apply(applier, writes, connection)
+        for write, result in zip(writes, results, strict=True):
+            self.watch(write, result)
+        return results
+
+
+class WatchedDisk(Disk):
+    """A disk in memory, and somebody who is told of every write that was carried out."""
+
+    watch: Watch = staticmethod(_nobody)
+
+    def apply(self, write: Write[Any]) -> Any:
+        """Carry a write out whole, or return why not."""
+        result = super().apply(write)
+        self.watch(write, result)
+        return result
 
 
 class MemoryMedium:
     """What a simulated process leaves behind when it dies: a disk in memory."""
 
-    def __init__(self) -> None:
-        self.disk = Disk()
+    def __init__(self, watch: Watch = _nobody) -> None:
+        self.disk = WatchedDisk()
+        self.disk.watch = watch
 
     def store(self) -> Store:
         """A new handle on it."""
@@ -182,7 +119,8 @@ class MemoryMedium:
 class FileMedium:
     """A real SQLite file, on a file system in memory where there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch = _nobody) -> None:
+        self._watcher = watch
         shared = Path("/dev/shm")  # noqa: S108  # a private directory is made below it
         self.folder = Path(tempfile.mkdtemp(prefix="atone-", dir=shared if shared.is_dir() else None))
         self.path = self.folder / "orders.db"
@@ -191,7 +129,9 @@ class FileMedium:
 
     def store(self) -> Store:
         """A new handle on it."""
-        return InLoopStore(self.path)
+        store = InLoopStore(self.path)
+        store.watch = self._watcher
+        return store
 
     def content(self) -> int:
         """Changes with every commit about an order."""

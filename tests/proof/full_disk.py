@@ -87,7 +87,7 @@ def fill_and_free(folder: Path, chance: random.Random, *, killed: bool) -> list[
         before = len(book.read(folder / "book"))
         time.sleep(_SETTLED)
         acts = [line for line in book.read(folder / "book")[before:] if line.startswith(("do", "undo", "started"))]
-        wrong += [f"S10 nothing begins while the store is sick: on a full disk, {line}" for line in acts]
+        wrong += [f"{oracle.SICK}: on a full disk, {line}" for line in acts]
         if killed:
             life.signal(signal.SIGKILL)
             life.wait()

@@ -76,17 +76,15 @@ def leave(folder: Path, chance: random.Random) -> Counts:
     wrong = (
         []
         if code == lives.DONE
-        else [f"S20 shutdown is no cancel: asked to leave, it ended with {code}: {lives.errors(folder)}"]
+        else [f"{oracle.SHUTDOWN}: asked to leave, it ended with {code}: {lives.errors(folder)}"]
     )
     with closing(sqlite3.connect(path)) as db:
         if db.execute("select pid from lease").fetchone() != (None,):
-            wrong.append("S20 shutdown is no cancel: it left and kept the lease")
+            wrong.append(f"{oracle.SHUTDOWN}: it left and kept the lease")
     code = lives.begin(lambda: days.work(path, folder / "book", placed), folder).wait()
     lines = book.read(folder / "book")
     wrong += [
-        f"S20 shutdown is no cancel: undone although nobody asked for it, {line}"
-        for line in lines
-        if line.startswith("undo")
+        f"{oracle.SHUTDOWN}: undone although nobody asked for it, {line}" for line in lines if line.startswith("undo")
     ]
     if code != lives.DONE:
         wrong.append(f"{oracle.END}: the next life ended with {code}: {lives.errors(folder)}")

@@ -14,14 +14,23 @@ from pathlib import Path
 from zlib import crc32
 
 from atone import CancelAnswer, Status
+from atone.testing import oracle as checks
+from atone.testing.oracle import CHECKS
 
 from .book import Effects
 from .shop import ENDS, Manner
 from .testimony import judged
 
-INTENT, NET, ORDER, ONCE = "S1 intent first", "S2 net zero", "S3 order at participants", "S4 exactly once"
-DURABLE, WHOLE, TRUE = "S7 an answer is durable", "S8 one commit", "S12 truthful answers"
-SOUND, END = "S15 sound bytes", "L1 an end"
+
+def _named(name: str) -> str:
+    """A name of the oracle's own: it says what each of them means."""
+    return next(check.name for check in CHECKS if check.name == name)
+
+
+INTENT, NET, ORDER = map(_named, ("S1 intent first", "S2 net zero", "S3 order at participants"))
+ONCE, DURABLE, WHOLE = map(_named, ("S4 exactly once", "S7 an answer is durable", "S8 one commit"))
+WRITER, TRUE, REPEATED = map(_named, ("S6 one writer", "S12 truthful answers", "S11 once"))
+SOUND, SICK, SHUTDOWN, END = checks.SOUND.name, checks.SICK.name, checks.SHUTDOWN.name, checks.STUCK.name
 
 #: answers that no message stands behind
 _NOTHING_KEPT = {CancelAnswer.ALREADY_FINISHED, CancelAnswer.NOT_FOUND}

@@ -16,8 +16,6 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from atone import Coordinator
-from atone.storage import Write
-from atone.testing.intents import Intents
 from atone.testing.loop import SimLoop
 from atone.testing.tasks import SimTask, bury
 from atone.testing.world import Packet, World
@@ -35,7 +33,6 @@ class Process:
 
     number: int
     loop: SharedLoop
-    intents: Intents
     left: int = -1  #: callbacks that it has still to live; without end where negative
     dies_at: int = 0  #: the commit at which it dies; 0 for none
     tells: bool = False  #: whether that commit is on disk by then
@@ -101,11 +98,10 @@ class Process:
     def refusal(self) -> None:
         """As above."""
 
-    def committed(self, number: int, write: Write[Any], result: object) -> bool:
+    def committed(self, number: int) -> bool:
         """A commit was carried out; whether the process lives to hear of it."""
         if not self.alive():
             return False
-        self.intents.committed(write, result)
         if number == self.dies_at:
             self._burn()
         return self.alive()

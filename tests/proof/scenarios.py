@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from atone import Status
-from atone.sagas import Step
-from atone.sagas.progress import Work
 from atone.testing import SagaFailure, Simulation
 
+from . import oracle
 from .counts import UNFORESEEN, Case, Counts
 from .small import EFFECTS, SERVICES
 from .stories import SCENARIOS, Scenario
@@ -23,8 +22,6 @@ PER_CASE = 1
 
 #: Callbacks of one history; it takes some hundreds.
 _ENDLESS = 5_000
-#: How history names the tries of an action that used up its budget.
-_SPENT = {"IN_DOUBT", "REFUSED"}
 
 
 def prepare(seed: int, size: int, _folder: Path) -> Case:
@@ -58,12 +55,15 @@ def live(scenario: Scenario, seed: int, crash: int) -> tuple[bool, list[str]]:
 def _lived(scenario: Scenario, sim: Simulation, seed: int, crash: int) -> list[str]:
     try:
         _drive(scenario, sim, random.Random(f"{seed}/{crash}"))
-        found = [f"{one.check}: {one.detail}" for one in sim.violations()]
-        return [*found, *_ends(scenario, sim, died=bool(crash)), *_budgets(scenario, sim)]
+        return [*_judged(sim), *_ends(scenario, sim, died=bool(crash))]
     except SagaFailure as failure:
         return [f"{one.check}: {one.detail}" for one in failure.violations]
     except AssertionError as error:
-        return [str(error) or f"{UNFORESEEN}: {error!r}", *_budgets(scenario, sim)]
+        return [str(error) or f"{UNFORESEEN}: {error!r}", *_judged(sim)]
+
+
+def _judged(sim: Simulation) -> list[str]:
+    return [f"{one.check}: {one.detail}" for one in sim.violations()]
 
 
 def _callbacks(scenario: Scenario, seed: int) -> int:
@@ -95,18 +95,8 @@ def _ends(scenario: Scenario, sim: Simulation, *, died: bool) -> Iterator[str]:
     allowed = {scenario.end, *(scenario.also if died else ())}
     ends = sim.ends()
     if len(ends) != 1:
-        yield f"S11 once: one order was placed, and there are {len(ends)}"
+        yield f"{oracle.REPEATED}: one order was placed, and there are {len(ends)}"
     elif scenario.end is not None and ends[0] not in allowed:
-        yield f"L1 an end: the order is {ends[0]}, and should be {' or '.join(map(str, allowed))}"
+        yield f"{oracle.END}: the order is {ends[0]}, and should be {' or '.join(map(str, allowed))}"
     elif ends[0] == Status.COMPLETED and sim.effects("1") != EFFECTS[scenario.saga.name]:
-        yield f"S4 exactly once: the order is COMPLETED, and its effects are {sorted(sim.effects('1'))}"
-
-
-def _budgets(scenario: Scenario, sim: Simulation) -> Iterator[str]:
-    """No step is tried more often than its policy allows; being cut off uses nothing up."""
-    for trail in sim.evidence().trails.values():
-        for index, slot in enumerate(scenario.saga.slots):
-            if isinstance(slot, Step):
-                tries = sum(row.entry.event in _SPENT and row.entry.step == slot.name for row in trail.rows)
-                if tries > scenario.saga.retry(index, Work.ACTION).attempts:
-                    yield f"L1 bounded retries: {slot.name} was tried {tries} times"
+        yield f"{oracle.ONCE}: the order is COMPLETED, and its effects are {sorted(sim.effects('1'))}"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from random import Random
 from typing import Any, Literal, TypeVar
+from zlib import crc32
 
 from attrs import define, field
 
@@ -14,12 +15,15 @@ from atone import Coordinator, CoordinatorClosed, OrderError, Saga, StoreError
 from atone.actors import Limits
 from atone.storage import Holder, Phase, Query, Record
 from atone.testing.evidence import Evidence, Promise, Violation
-from atone.testing.intents import Intents
+from atone.testing.gate import GatedStore
+from atone.testing.journal import Journal
+from atone.testing.life import leave
 from atone.testing.observer import Observer
 from atone.testing.oracle import STUCK, UNCAUGHT, judge
+from atone.testing.purity import doubt
 from atone.testing.runtime import SimRuntime
 from atone.testing.site import CONVERTER
-from atone.testing.store import FileMedium, GatedStore, MemoryMedium
+from atone.testing.store import FileMedium, MemoryMedium
 
 from .disks import Faults, TroubledFile, TroubledMemory
 from .processes import Died, Process, SharedLoop, Waters
@@ -62,7 +66,7 @@ class Season:
     world: Waters = field(init=False)
     faults: Faults = field(init=False)
     observer: Observer = field(init=False)
-    intents: Intents = field(init=False)
+    journal: Journal = field(init=False)
     services: list[Keeper | Forgetful] = field(factory=lambda: [Keeper(), Forgetful()])
 
     def __attrs_post_init__(self) -> None:
@@ -76,10 +80,10 @@ class Season:
         self.faults = Faults(
             Random(f"{self.seed} disk"), self.happened, weather.commit_faults, weather.read_faults
         )  # fmt: skip
-        self.medium = MemoryMedium() if self.kind == "memory" else FileMedium()
+        self.journal = Journal(self.loop.time, decisions=crc32(self.seed.encode()))
+        self.medium = (MemoryMedium if self.kind == "memory" else FileMedium)(self.journal.committed)
         self.observer = Observer(self.medium, self.sagas, CONVERTER)
-        self.intents = Intents(self._load, self.found)
-        self.world.asked = self.intents.asked
+        self.world.asked = self.journal.asked
         for service in self.services:
             service.world, service.outcomes, service.peers = self.world, weather.outcomes, list(self.services)
 
@@ -104,7 +108,7 @@ class Season:
     async def boot(self, sagas: list[Saga[Any]] | None = None) -> None:
         """Start one more process."""
         number = len(self.processes) + 1
-        process = Process(number, self.loop, self.intents)
+        process = Process(number, self.loop)
         self.processes.append(process)
         if not self.calm:
             self._doom(process)
@@ -113,20 +117,22 @@ class Season:
             inner = TroubledMemory(self.medium.disk, self.faults)
         else:
             inner = TroubledFile(str(self.medium.path), self.faults)
+            inner.watch = self.journal.committed
         coordinator = process.context.run(
             Coordinator,
-            GatedStore(inner, process),
+            GatedStore(inner, process, self.journal, f"life-{number}"),
             sagas=sagas or self.sagas,
             provide=self.services,
             overlap_grace=_GRACE,
             shutdown_grace=_GRACE,
             converter=CONVERTER,
             runtime=(SimRuntime if self.weather.processes == 1 else Punctual)(
-                self.loop, self.world.clock, Random(f"{self.seed} luck {number}"), f"life-{number}"
+                self.loop, self.world.clock, Random(f"{self.seed} luck {number}"), f"life-{number}", self.journal
             ),
             limits=_LIMITS,
             is_gone=self._is_gone,
         )
+        doubt(coordinator, self.journal)
         try:
             await process.call(coordinator.__aenter__())
         except (Died, StoreError):
@@ -164,7 +170,7 @@ class Season:
     async def leave(self, process: Process) -> None:
         """End a process in good order."""
         try:
-            await process.call(process.coordinator.__aexit__(None, None, None))
+            await process.call(leave(process.coordinator, self.journal, f"life-{process.number}"))
             self.happened["process: left"] += 1
         except (Died, StoreError):
             return
@@ -195,10 +201,6 @@ class Season:
 
     # ── what is on disk ──
 
-    def _load(self, key: int) -> Record:
-        (record,) = self.observer.read(self.observer.store.load([key]))
-        return record
-
     def listed(self, *status: str) -> list[Record]:
         """Orders of some statuses."""
         return self.observer.read(self.observer.store.list(Query(status=status), self.orders))
@@ -209,8 +211,7 @@ class Season:
 
     def expect(self, id: str) -> None:
         """An order is about to be started."""
-        for saga in self.sagas:
-            self.intents.expect(saga, id)
+        self.journal.expected.add(id)
 
     # ── the end ──
 
@@ -246,7 +247,9 @@ class Season:
         observer = self.observer
         lease = observer.read(observer.store.lease())
         found = [*self.found, *self._uncaught(), *self._wrong()]
-        return Evidence(observer.records(), self.sagas, self.services, self.promises, found, lease)
+        return Evidence(
+            observer.records(), self.sagas, self.services, self.promises, found, lease, exact=True, journal=self.journal
+        )
 
     def _uncaught(self) -> Iterator[Violation]:
         for problem in self.loop.problems:

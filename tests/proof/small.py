@@ -34,6 +34,8 @@ class Order:
 class Approve:
     """A person says yes."""
 
+    words: str = "yes"
+
 
 class Stock(FakeService):
     """Holds the goods."""
@@ -115,6 +117,19 @@ async def ship(order: Order, carrier: Carrier, ctx: StepContext) -> str:
     return str(await carrier.ship(key=ctx.key))
 
 
+@step(timeout=5, retry=_TWICE)
+async def weigh(order: Order, ctx: StepContext) -> str:
+    """Find out what it weighs, for which the memory is too small the first time."""
+    if ctx.attempt == 1:
+        raise MemoryError
+    return "heavy"
+
+
+@weigh.compensation
+async def unweigh(order: Order) -> None:
+    """Nothing is to be undone."""
+
+
 #: Seconds that a person has: few enough that a host keeps the order in memory, with a timer of its own.
 SOON = 2.6
 
@@ -132,6 +147,8 @@ twofold = Saga(
 )
 open_ended = Saga("open-ended", input=Order, steps=[reserve, receive(Approve, name="approval"), ship])
 
+weighed = Saga("weighed", input=Order, steps=[reserve, weigh, ship])
+
 SERVICES = (Stock, Payments, Carrier)
 
 #: What must stand at the participants of each saga when its order is completed.
@@ -142,4 +159,5 @@ EFFECTS = {
     "waiting": {"reserve", "charge", "ship"},
     "twofold": {"reserve", "ship"},
     "open-ended": {"reserve", "ship"},
+    "weighed": {"reserve", "ship"},
 }

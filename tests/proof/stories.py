@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any, cast
 
 from attrs import frozen
 
-from atone import CancelAnswer, Saga, SendAnswer, Status
+from atone import CancelAnswer, Saga, SendAnswer, Status, TooLarge
 from atone.storage import Message, Store
+from atone.storage.codec import LIMIT
 from atone.testing import Simulation
 
 from .small import (
@@ -26,6 +28,7 @@ from .small import (
     straight,
     twofold,
     waiting,
+    weighed,
 )
 
 #: What people do, at moments that are drawn.
@@ -87,6 +90,7 @@ _fated(straight, _PARKED, _UNDONE, _DONE, ship="refused", refund="lost lost")
 _fated(asking, _UNDONE, _DONE, charge="late late")
 _fated(asking, _DONE, charge="applied_answer_lost")
 _fated(waiting, _UNDONE)
+_fated(weighed, _DONE)
 
 
 @_scenario(waiting, _DONE)
@@ -214,8 +218,39 @@ async def cancelled_behind_the_end(sim: Simulation, chance: Random) -> None:
 @_scenario(straight, _DONE)
 async def started_again(sim: Simulation, chance: Random) -> None:
     """The customer presses the button twice, and the service is deployed in between."""
-    order = await sim.start(straight, Order())
+    await sim.start(straight, Order(), id="1")
     await sim.advance(chance.uniform(0, 0.1))
     await sim.restart()
-    await sim.start(straight, Order(), id=order)
+    await sim.start(straight, Order(), id="1")
+    await sim.settle()
+
+
+@_scenario(straight, _DONE)
+async def disk_fails(sim: Simulation, chance: Random) -> None:
+    """A commit or two fail, and are on disk or not, at any time."""
+    await sim.start(straight, Order())
+    await sim.advance(chance.uniform(0, 0.1))
+    sim.fail_commits(chance.randint(1, 2))
+    await sim.settle()
+
+
+@_scenario(waiting, _DONE)
+async def approved_at_length(sim: Simulation, chance: Random) -> None:
+    """Somebody says yes in more words than anybody takes, and then in one."""
+    await sim.start(waiting, Order())
+    await sim.advance(chance.uniform(0, SOON / 2))
+    with suppress(TooLarge):
+        await sim.send("1", Approve("x" * (LIMIT + 1)), id="long")
+    await sim.send("1", Approve(), id="yes")
+    await sim.settle()
+
+
+@_scenario(straight, _DONE)
+async def host_stops(sim: Simulation, chance: Random) -> None:
+    """The host stands still until another has taken over, and goes on with what it had begun."""
+    sim[Payments].charge.plan("hang")
+    await sim.stand_by()
+    await sim.start(straight, Order())
+    await sim.advance(chance.uniform(0, 0.1))
+    await sim.stall(chance.uniform(12, 20))
     await sim.settle()

@@ -100,9 +100,9 @@ def takeover(folder: Path, chance: random.Random) -> Counts:
             wrong.append(f"{oracle.END}: the {name} ended with {code}: {lives.errors(folder)}")
     wrong += oracle.ended_well(path, book.read(folder / "book"), [order.id for order in mine + yours])
     with closing(sqlite3.connect(path)) as db:
-        wrong += [f"S6 one writer: moved on by a stale owner, {row}" for row in db.execute("select * from stale")]
+        wrong += [f"{oracle.WRITER}: moved on by a stale owner, {row}" for row in db.execute("select * from stale")]
         early = db.execute("select epoch, silent from claimed where silent < ?", (_TTL - _BLINK,))
-        wrong += [f"S6 one writer: epoch {epoch} began after a silence of {silent:.3f} s" for epoch, silent in early]
+        wrong += [f"{oracle.WRITER}: epoch {epoch} began after a silence of {silent:.3f} s" for epoch, silent in early]
     return Counts(takeovers=int(taken), violations=wrong)
 
 

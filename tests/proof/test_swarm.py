@@ -82,7 +82,7 @@ def traces(kind: Kind) -> list[str]:
 def test_what_nobody_retrieves_counts_unless_its_process_is_dead() -> None:
     """A death excuses what the dead have left, and nothing of the living."""
     season = swarm.play("9/1", orders=1)
-    living, dead = Process(98, season.loop, season.intents), Process(99, season.loop, season.intents)
+    living, dead = Process(98, season.loop), Process(99, season.loop)
     dead.dead = True
     for process in (living, dead):
         future = process.context.run(season.loop.create_future)

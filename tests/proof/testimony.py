@@ -35,7 +35,7 @@ def _evidence(db: sqlite3.Connection, lines: Sequence[str]) -> Evidence:
     ids = {record.id for record in records}
     told = [words for line in lines if (words := line.split(" "))[1] in ids]
     orders = [(record, queries.history(db, record.key, -1, _ALL)) for record in records]
-    return Evidence(orders, [proof_saga], [_participant(told)], list(_promises(told)), lease=read_lease(db))
+    return Evidence(orders, [proof_saga], [_participant(told)], list(_promises(told)), lease=read_lease(db), exact=True)
 
 
 def _participant(told: Sequence[list[str]]) -> FakeService:
@@ -63,12 +63,14 @@ def _participant(told: Sequence[list[str]]) -> FakeService:
 
 
 def _promises(told: Sequence[list[str]]) -> Iterator[Promise]:
+    sent: set[tuple[str, str]] = set()
     for words in told:
         match words:
             case ["started", order]:
                 yield Promise("start", order, "", "")
             case ["sent", order, id]:
-                yield Promise("send", order, id, "ACCEPTED")
+                yield Promise("send", order, id, "DUPLICATE" if (order, id) in sent else "ACCEPTED")
+                sent.add((order, id))
             case ["cancelled", order, id, answer]:
                 yield Promise("cancel", order, id, answer)
             case _:
