@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..sagas import Receive, Status
-from ..storage import HistoryRow, Phase
+from ..sagas import Receive, Status, standing
+from ..sagas.snapshot import restore
+from ..storage import HistoryRow, Phase, Undecodable
 from .evidence import Evidence, Trail
 
 
 def damaged(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
-    """Bytes that cannot be read."""
+    """Bytes that cannot be read, or that contradict each other."""
     for id, trail in evidence.trails.items():
         if trail.record.damage is not None:
             yield id, trail.record.damage
+        else:
+            yield from ((id, detail) for detail in _contradicted(trail))
+
+
+def _contradicted(trail: Trail) -> Iterator[str]:
+    """Columns by which a host finds orders: no checksum covers them, and damage there would hide an order from it."""
+    record, saga = trail.record, trail.saga
+    if saga is None or not record.snapshot.body or record.quarantine is not None:
+        return
+    try:
+        progress, _ = restore(record, len(saga.slots))
+    except Undecodable as error:
+        yield str(error)
+        return
+    row = record.snapshot
+    for name, found, meant in (
+        ("status", row.status, standing.status(saga, progress)),
+        ("phase", row.phase, standing.phase(saga, progress)),
+        ("wake_at", row.wake_at, standing.wake_at(saga, progress)),
+        ("deaths", row.deaths, progress.deaths),
+    ):
+        if found != meant:
+            yield f"the row says {name} {found}, and its snapshot {meant}"
 
 
 def gaps(trail: Trail) -> Iterator[str]:

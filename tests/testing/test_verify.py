@@ -197,6 +197,9 @@ async def test_a_file_that_is_written_while_it_is_taken_as_it_lies_is_read_again
     [
         ("update actors set snapshot = x'7b7d' where id = '0'", "S15 sound bytes"),
         ("update inputs set body = x'7b7d' where key = 1", "S15 sound bytes"),
+        ("update actors set phase = 1 where id = '1'", "S15 sound bytes"),
+        ("update actors set wake_at = 1e9 where id = '1'", "S15 sound bytes"),
+        ("update actors set deaths = 2 where id = '1'", "S15 sound bytes"),
         ("delete from history where key = 1 and revision = 2", "S8 one commit"),
         ("delete from history where event = 'COMPENSATION_RETURNED'", "S2 no forgotten effect"),
         ("update history set begun = null where revision = 1 and key = 2", "S1 intent first"),
