@@ -26,6 +26,8 @@ _ENDS = {
 }
 #: Ends after which nobody knows whether there was an effect.
 _DOUBT = {"IN_DOUBT", "PROBE_IN_DOUBT", "COMPENSATION_IN_DOUBT"}
+#: Nor after these: whoever did the work was cut off from it.
+_OPEN = {*_DOUBT, "INTERRUPTED"}
 #: Ends that use up the attempts of a policy.
 _USES_UP = {"IN_DOUBT": Work.ACTION, "REFUSED": Work.ACTION, "COMPENSATION_IN_DOUBT": Work.COMPENSATION}
 _REFUSALS = {"REFUSED", "PROBE_REFUSED", "COMPENSATION_REFUSED"}
@@ -70,9 +72,9 @@ def sure_of_a_timeout(trail: Trail) -> Iterator[str]:
             ends = {
                 one.entry.event for one in trail.rows
                 if one.seq < row.seq and (one.entry.step, one.entry.attempt) == (entry.step, entry.attempt)
-                and one.entry.event in _ENDS
+                and one.entry.event in {*_ENDS, *_OPEN}
             }  # fmt: skip
-            if ends and not ends & _DOUBT:
+            if ends and not ends & _OPEN:
                 yield f"{entry.step}, attempt {entry.attempt}, came late, and was {' and '.join(sorted(ends))} before"
 
 

@@ -56,6 +56,10 @@ def test_a_timeout_that_is_taken_for_an_end() -> None:
     assert found([BEGUN, RESERVED, DOUBT, late], notes={4: "returned"}) == set()
     for ends in ([BEGUN, RESERVED, CHARGED, late], [BEGUN, RESERVED, (*DECLINED[:4], RUNNING, None), late]):
         assert found(ends, notes={4: "returned"}) == {"S14 a timeout is doubt"}
+    cut_off: Line = ("INTERRUPTED", "charge", 1, RUNNING, RUNNING, "charge/probe/1")
+    asked: Line = ("PROBE_NEVER_WILL_HAPPEN", "charge", 1, RUNNING, BACK, "reserve/compensation/1")
+    late_again: Line = ("LATE", "charge", 1, BACK, BACK, None)
+    assert found([BEGUN, RESERVED, cut_off, asked, late_again]) == set(), "a probe may find out what nobody told"
 
 
 def test_a_failed_compensation_that_is_passed_over() -> None:
