@@ -179,15 +179,12 @@ class Runner:
         return Probed(_FINDINGS[type(result)])
 
     def _stored(self, attempt: Attempt, result: object) -> Returned:
-        """Encode a result and decode it again: what later steps get is the same with or without a restart.
-
-        A result that cannot be stored raises, and its step is in doubt.
-        """
+        """A result as it is stored, and as later steps get it; what this raises leaves the step in doubt."""
         saga, slot = attempt.state.saga, attempt.run.slot
         if result is None:
             return Returned(None)
-        body = self.codec.encode(result, f"the result of step {saga.slots[slot].name!r}")
-        return Returned(body, self.codec.decode(body, saga.results[slot]))
+        what = f"the result of step {saga.slots[slot].name!r}"
+        return Returned(*self.codec.round_trip(result, saga.results[slot], what))
 
     def expire(self, attempt: Attempt) -> None:
         """The timeout: the attempt is in doubt now, and asked to end. A thread cannot be asked."""
@@ -218,7 +215,9 @@ _NOBODY = StepContext(key="")
 def result_bytes(codec: Codec, saga: Saga[Any], step: str, result: object) -> bytes | None:
     """The bytes of a result that an operator gives for a step; raises where a later step could not be given it."""
     index = next(i for i, slot in enumerate(saga.slots) if slot.name == step)
-    body = codec.encode(result, f"the result of step {step!r}")
-    if saga.results[index] is not None:
-        codec.decode(body, saga.results[index])
+    what = f"the result of step {step!r}"
+    if saga.results[index] is None:
+        body = codec.encode(result, what)
+    else:
+        body, _ = codec.round_trip(result, saga.results[index], what)
     return None if result is None else body

@@ -79,6 +79,20 @@ class Codec:
             raise TooLarge(what, len(body), self._limit)
         return body
 
+    def round_trip(self, value: object, class_: type[T], what: str) -> tuple[bytes, T]:
+        """The bytes of a value, and the value as it will be read from them: the same with or without a restart.
+
+        Raises as `encode` does, and `Undecodable` for a value whose fields are not of their types.
+        """
+        body = self.encode(value, what)
+        try:
+            return body, self._converter.structure(orjson.loads(body), class_)
+        except Exception as error:
+            raise Undecodable(
+                f"{what} does not fit the class {_name(class_)} ({_where(error)}): "
+                "give it values of the types that its annotations name"
+            ) from None
+
     def decode(self, body: bytes, class_: type[T]) -> T:
         """The value that was encoded; raises `Undecodable`."""
         try:

@@ -135,7 +135,8 @@ class Unencodable(AtoneError):
 
 
 class Undecodable(AtoneError):
-    """Stored bytes are damaged or do not fit the class they should become; they are left as they are."""
+    """Bytes are damaged or do not fit the class they should become: stored ones, which are left as they are, or
+    those of a value that was to be stored, and then was not."""
 
 
 class TooLarge(AtoneError):

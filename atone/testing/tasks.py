@@ -88,7 +88,7 @@ def bury(loop: asyncio.AbstractEventLoop, owner: object, context: Context) -> No
         for task in sorted(tasks, key=hash):
             cast("Any", task)._log_destroy_pending = False
             with suppress(BaseException):
-                context.run(cast("Any", task.get_coro()).close)
+                context.run(cast("Any", task.get_coro()).throw, GeneratorExit)  # `close` spares what has not begun
             asyncio._unregister_task(task)  # which keeps a task until it ends, as anyio does; these never do
     known = [kept() for kept in _STATES.keyrefs()]  # at once: other threads may have loops of their own
     for one in known:

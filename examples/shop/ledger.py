@@ -135,7 +135,8 @@ class Ledger:
 
     def _take(self, sku: str, quantity: int) -> None:
         taken = self.db.execute(
-            "update stock set on_hand = on_hand - ?1 where sku = ?2 and on_hand >= ?1", (quantity, sku)
+            "update stock set on_hand = on_hand - :quantity where sku = :sku and on_hand >= :quantity",
+            {"quantity": quantity, "sku": sku},
         )
         if taken.rowcount == 0:
             raise Refused(f"{sku} has fewer than {quantity} items left")

@@ -1,6 +1,8 @@
 """Starting orders: once, under one id, and never with what could not be run."""
 
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +18,7 @@ from atone import (
     Saga,
     ServiceMissing,
     Status,
+    Undecodable,
     WrongInput,
 )
 from tests.manual_runtime import settle
@@ -74,6 +77,24 @@ async def test_what_cannot_be_started_is_refused_before_anything_is_written() ->
         with pytest.raises(DefinitionError):
             await life.coordinator.start(Saga("stranger", input=Order, steps=[]), Order(), id="1")
         assert life.store.writes == 0
+
+
+async def test_an_input_with_a_field_of_another_type_is_refused_by_the_name_of_that_field() -> None:
+    """Type hints stop nobody at run time; nothing was stored, and the error speaks of nothing stored."""
+
+    @dataclass(frozen=True)
+    class Trip:
+        nights: int
+
+    saga = Saga("trip", input=Trip, steps=[effect("book")])
+    async with Life([saga], World()) as life:
+        with pytest.raises(Undecodable) as caught:
+            await life.coordinator.start(saga, Trip(nights=cast("Any", "two")), id="1")
+        assert life.store.writes == 0
+    assert str(caught.value) == (
+        "the input of saga 'trip' does not fit the class Trip (ValueError @ .nights): "
+        "give it values of the types that its annotations name"
+    )
 
 
 async def test_services_are_checked_when_the_coordinator_is_made() -> None:

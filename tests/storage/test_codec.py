@@ -68,6 +68,12 @@ def test_what_was_encoded_is_decoded_equal(order: Order) -> None:
     assert codec.decode(codec.encode(order, "the input"), Order) == order
 
 
+@given(orders)
+def test_a_value_on_its_way_in_comes_with_what_it_will_be_read_as(order: Order) -> None:
+    """The bytes are those that would be stored, and the value is that of the bytes."""
+    assert codec.round_trip(order, Order, "the input") == (codec.encode(order, "the input"), order)
+
+
 @given(st.recursive(st.none() | st.booleans() | st.text() | st.floats() | st.integers(), st.lists))
 def test_whatever_is_encoded_can_be_decoded(value: Any) -> None:
     """A value is refused at the door or comes back: what JSON cannot hold never goes in."""
@@ -144,6 +150,9 @@ def test_errors_show_paths_and_never_payload() -> None:
     assert ".id" in text
     assert ".lines[0].price" in text
     assert caught.value.__suppress_context__
+    with pytest.raises(Undecodable, match=r"^the input does not fit the class Order \(.*\.id\)") as caught:
+        codec.round_trip({**plain, "lines": []}, Order, "the input")
+    assert secret not in str(caught.value)
     with pytest.raises(Undecodable) as caught:
         codec.decode(json.dumps({secret: "x", f"a.b] {secret}": "y"}).encode(), dict[str, int])
     assert secret not in str(caught.value)

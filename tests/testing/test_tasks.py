@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Coroutine
 from random import Random
 from typing import Any, cast
 from weakref import ref
@@ -79,6 +80,27 @@ def test_nothing_is_kept_of_the_tasks_of_the_dead() -> None:
     del loop
     gc.collect()
     assert all(task() is None for task in tasks)
+
+
+def test_a_task_that_had_not_begun_is_let_go_with_what_it_was_to_run() -> None:
+    """anyio runs a coroutine in one of its own: Python would complain of the inner one, much later and elsewhere."""
+    made: list[ref[Coroutine[Any, Any, None]]] = []
+
+    def to_run() -> Coroutine[Any, Any, None]:
+        coroutine = anyio.sleep_forever()
+        made.append(ref(coroutine))
+        return coroutine
+
+    async def begin() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(to_run)
+
+    loop = SimLoop(Random(0))
+    loop.create_task(begin())
+    loop.run(lambda: bool(made))
+    assert made[0]() is not None
+    loop.abandon()
+    assert made[0]() is None
 
 
 def test_a_thread_may_begin_tasks_of_its_own_while_the_dead_are_buried() -> None:
