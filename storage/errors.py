@@ -135,8 +135,10 @@ class Unencodable(AtoneError):
 
 
 class Undecodable(AtoneError):
-    """Bytes are damaged or do not fit the class they should become: stored ones, which are left as they are, or
-    those of a value that was to be stored, and then was not."""
+    """Bytes are damaged or do not fit the class they should become.
+
+    Stored ones are left as they are; a value that was to be stored is not.
+    """
 
 
 class TooLarge(AtoneError):

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from attrs import define, evolve, field, frozen
+from cattrs import Converter
 
 from ..sagas import Saga
 from .disturbance import Disturbance, History
@@ -67,6 +68,7 @@ class Campaign:
     every: bool  #: whether callbacks count in which only the engine kept house
     budget: float | None
     only: str | None  #: the history that alone is run, as a failure names it
+    converter: Converter | None
     coverage: Coverage = field(factory=Coverage)
     _end: float = field(init=False)
     _began: float = field(factory=time.perf_counter)
@@ -88,6 +90,7 @@ class Campaign:
         every: bool = False,
         budget: float | None = None,
         only: str | None = None,
+        converter: Converter | None = None,
     ) -> Campaign:
         """As a test wants it, but for what the run of all tests says otherwise."""
         crashes = settings.crashes if settings.crashes is not None else crashes
@@ -96,7 +99,7 @@ class Campaign:
         seed = settings.seed if settings.seed is not None else seed
         budget = settings.budget if settings.budget is not None else budget
         only = settings.crash if settings.crash is not None else only
-        return cls(name, scenario, sagas, services, seed, store, crashes, every, budget, only)
+        return cls(name, scenario, sagas, services, seed, store, crashes, every, budget, only, converter)
 
     def run(self) -> Coverage:
         """Every history, or the one that was asked for."""
@@ -154,8 +157,9 @@ class Campaign:
             raise _OutOfBudget
         services = copy.deepcopy(self.services)
         with Simulation(
-            *self.sagas, provide=services, seed=self.seed, store=self.store, crashes=history.crashes
-        ) as sim:
+            *self.sagas, provide=services, seed=self.seed, store=self.store, crashes=history.crashes,
+            converter=self.converter,
+        ) as sim:  # fmt: skip
             history.disturbance.prepare(sim)
             if watch:
                 sim.watch()

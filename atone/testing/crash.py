@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, cast, overload
 
 from attrs import define
+from cattrs import Converter
 
 from ..sagas import Saga
 from .campaign import Campaign, Coverage, Provide
@@ -34,6 +35,7 @@ def crash_everywhere(
     budget: float | None = ...,
     only: str | None = ...,
     allow: Sequence[Flaw] = ...,
+    converter: Converter | None = ...,
 ) -> Coverage: ...
 @overload
 def crash_everywhere(
@@ -45,6 +47,7 @@ def crash_everywhere(
     every: bool = ...,
     budget: float | None = ...,
     only: str | None = ...,
+    converter: Converter | None = ...,
 ) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]: ...
 def crash_everywhere(*args: Any, **options: Any) -> Any:
     """Kill the process at every crash point of a saga, let it recover, and judge what came of it.
@@ -56,8 +59,8 @@ def crash_everywhere(*args: Any, **options: Any) -> Any:
     and without an answer; each of them killed before every callback since which the steps, the disk, a participant
     or the wire have moved (`every=True`: before every callback at all); and with `crashes=2` each of those killed
     once more in its recovery, but for those with late effects (`every=True`: those as well). `messages` are sent to
-    the order. `budget` is in seconds. Raises `SagaFailure`, whose text is the story of the first history that broke a
-    promise; `only="charge=late@17"` runs that history alone.
+    the order. `budget` is in seconds; `converter` is as for a coordinator. Raises `SagaFailure`, whose text is the
+    story of the first history that broke a promise; `only="charge=late@17"` runs that history alone.
     """
     sagas: list[Saga[Any]] = [one for one in args if isinstance(one, Saga)]
     rest = [one for one in args if not isinstance(one, Saga)]
@@ -73,7 +76,7 @@ def crash_everywhere(*args: Any, **options: Any) -> Any:
     return _Decorator(sagas, options) if decorates else _crash(sagas[0], *rest, **options)
 
 
-_OPTIONS = {"services", "crashes", "seed", "store", "every", "budget", "only"}
+_OPTIONS = {"services", "crashes", "seed", "store", "every", "budget", "only", "converter"}
 _OPTIONS_OF_CALLS = {"messages", "allow"}
 
 
@@ -84,10 +87,12 @@ def _crash(
     *,
     messages: Sequence[object] = (),
     allow: Sequence[Flaw] = (),
+    converter: Converter | None = None,
     **options: Any,
 ) -> Coverage:
     __tracebackhide__ = True
-    flaws = rehearse(saga, input, services, messages=messages, allow=allow, seed=options.get("seed", 0))
+    seed = options.get("seed", 0)
+    flaws = rehearse(saga, input, services, messages=messages, allow=allow, seed=seed, converter=converter)
     if flaws:
         raise SagaFailure(Story(violations=tuple(flaws)), flaws)
 
@@ -97,7 +102,7 @@ def _crash(
             await sim.send(id, message)
         await sim.settle()
 
-    return Campaign.of(saga.name, scenario, [saga], services, **options).run()
+    return Campaign.of(saga.name, scenario, [saga], services, converter=converter, **options).run()
 
 
 @define(eq=False)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
+from cattrs import Converter
 from hypothesis.stateful import Bundle, RuleBasedStateMachine
 from hypothesis.strategies import SearchStrategy
 
@@ -37,6 +38,8 @@ class SimulationMachine(RuleBasedStateMachine):
     #: How participants misbehave: the fates whose weight is not zero.
     faults: ClassVar[Outcomes] = ANY
     store: ClassVar[Literal["memory", "sqlite"]] = "memory"
+    #: What teaches values of your classes to be stored, as for a coordinator.
+    converter: ClassVar[Converter | None] = None
     #: Names of inherited rules that are left out.
     without: ClassVar[Collection[str]] = ()
 
@@ -45,7 +48,9 @@ class SimulationMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sim = Simulation(*self.sagas, provide=copy.deepcopy(self.services), store=self.store)
+        self.sim = Simulation(
+            *self.sagas, provide=copy.deepcopy(self.services), store=self.store, converter=self.converter
+        )
         self.started: list[str] = []  #: the ids of orders whose start was answered
         self._requests: list[Mail] = []
         self._orders = 0

@@ -6,6 +6,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from cattrs import Converter
+
 from ..sagas import Saga
 from ..storage import StoreUnavailable
 from .happenings import FaultPlan, Mail
@@ -21,6 +23,7 @@ def simulate(
     faults: FaultPlan = FaultPlan(),  # noqa: B008  # frozen
     messages: Sequence[Mail] = (),
     store: Literal["memory", "sqlite"] = "memory",
+    converter: Converter | None = None,
 ) -> Simulation:
     """Run order "1" of a saga to its end, whatever befalls it, and judge it; the simulation, to be asked and closed.
 
@@ -39,7 +42,7 @@ def simulate(
 
     check_messages(saga, [one.message for one in messages if one.message is not None])
     __tracebackhide__ = True
-    sim = Simulation(saga, provide=copy.deepcopy(services), store=store)
+    sim = Simulation(saga, provide=copy.deepcopy(services), store=store, converter=converter)
     faults.prepare(sim)
     said = f", messages={list(messages)!r}" if messages else ""
     try:

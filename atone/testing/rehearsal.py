@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
+from cattrs import Converter
 
 from ..sagas import PermanentError, Receive, Saga, Step
 from ..storage import Codec, Undecodable
@@ -40,6 +41,7 @@ def rehearse(
     messages: Sequence[object] = (),
     allow: Sequence[Flaw] = (),
     seed: int = 0,
+    converter: Converter | None = None,
 ) -> list[Violation]:
     """Try every step alone: twice under one key, undone with and without its result, undone without having happened.
 
@@ -48,20 +50,21 @@ def rehearse(
     for a message that the saga does not await, and for an input that is not what the saga says.
     """
     check_messages(saga, messages)
-    rehearsal = _Rehearsal(saga, _as_stored(saga, input), services, messages, seed)
+    codec = Codec(converter)
+    rehearsal = _Rehearsal(saga, _as_stored(saga, input, codec), services, messages, seed, codec)
     rehearsal.run()
     return [one for one in dict.fromkeys(rehearsal.found) if one.check not in allow]
 
 
-def _as_stored(saga: Saga[Any], input: object) -> object:
+def _as_stored(saga: Saga[Any], input: object, codec: Codec) -> object:
     """The input as steps get it."""
     if not isinstance(input, saga.input):
         raise TypeError(f"saga {saga.name!r} needs a {saga.input.__name__} as input, and got a {type(input).__name__}")
-    codec = Codec()
     try:
-        return codec.decode(codec.encode(input, "the input"), saga.input)
+        _, value = codec.round_trip(input, saga.input, "the input")
     except Undecodable as error:
         raise TypeError(f"{input!r} is not what its type hints say, and could not be read again: {error}") from None
+    return value
 
 
 def check_messages(saga: Saga[Any], messages: Sequence[object]) -> None:
@@ -84,6 +87,7 @@ class _Rehearsal:
     services: Sequence[object] | Mapping[Any, object]
     messages: Sequence[object]
     seed: int
+    codec: Codec
     found: list[Violation] = field(factory=list)
     stages: list[Stage] = field(factory=list[Stage])
 
@@ -131,7 +135,7 @@ class _Rehearsal:
 
     def _stage(self, index: int) -> Stage | None:
         """A world in which all steps before this one succeeded; `None` where they did not."""
-        stage = Stage(self.saga, self.input, self.services, self.seed, self.note)
+        stage = Stage(self.saga, self.input, self.services, self.seed, self.codec, self.note)
         self.stages.append(stage)
         for before in range(index):
             slot = self.saga.slots[before]

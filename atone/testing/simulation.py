@@ -26,7 +26,8 @@ class Simulation(Witness):
 
     `sagas` may be left out: `start` registers what it is given. `provide` are the services, as for a coordinator, as
     objects or as classes to be called. `store` is `"memory"` or `"sqlite"`: the latter runs the real store code on a
-    real file. `crashes` are the numbers of callbacks before which the process dies.
+    real file. `crashes` are the numbers of callbacks before which the process dies; `converter` is as for a
+    coordinator.
 
     A process that died is started again by whatever needs it next; a call that its death cut off is repeated with
     the same id, as a client does.

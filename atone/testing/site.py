@@ -48,7 +48,6 @@ class Site:
     ) -> None:
         if store not in STORES:
             raise ValueError(f"there is no store {store!r} in a simulation: it is one of {', '.join(STORES)}")
-        self._converter = converter or CONVERTER
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
         self.sagas = list(sagas)
@@ -64,7 +63,7 @@ class Site:
         self._agenda = Agenda()
         self._processes = Processes(
             self.world, self.medium, self.sagas, self.services, self._journal, limits, overlap_grace,
-            self._converter,
+            converter or CONVERTER,
         )  # fmt: skip
         for type_, service in named(provide):
             self._add(type_, service)
@@ -83,6 +82,16 @@ class Site:
     def fakes(self) -> list[FakeService]:
         """The services that are fakes, each once."""
         return list({id(one): one for one in self.services.values() if isinstance(one, FakeService)}.values())
+
+    @property
+    def converter(self) -> Converter:
+        """What turns values into JSON and back, as for a coordinator. Where it is set, a process starts again."""
+        return self._processes.converter
+
+    @converter.setter
+    def converter(self, converter: Converter) -> None:
+        self._processes.converter = converter
+        self._register(*self.sagas)
 
     @property
     def seed(self) -> int:
@@ -179,7 +188,7 @@ class Site:
     def observer(self) -> Observer:
         """Who looks at the disk."""
         if self._observer is None:
-            self._observer = Observer(self.medium, self.sagas, self._converter)
+            self._observer = Observer(self.medium, self.sagas, self.converter)
         return self._observer
 
 

@@ -40,10 +40,10 @@ class Stage:
     input: object
     services: Sequence[object] | Mapping[Any, object]
     seed: int
+    codec: Codec
     note: Callable[[Flaw, str], None]
     values: dict[int, object] = field(factory=dict[int, object])
     error: BaseException | None = None
-    _codec: Codec = field(factory=Codec)
     _fakes: list[FakeService] = field(init=False)
     _provided: Mapping[Any, object] = field(init=False)
     _loop: SimLoop = field(init=False)
@@ -130,8 +130,7 @@ class Stage:
         if result is None:
             return None
         try:
-            body = self._codec.encode(result, f"the result of step {name!r}")
-            return self._codec.decode(body, self.saga.results[index])
+            _, value = self.codec.round_trip(result, self.saga.results[index], f"the result of step {name!r}")
         except (Unencodable, TooLarge) as error:
             self.note(Flaw.RESULT, str(error))
             raise _Named from error
@@ -140,6 +139,7 @@ class Stage:
             what = f"step {name!r} returned a {type(result).__name__}, and is annotated to return {wanted}"
             self.note(Flaw.RESULT, what)
             raise _Named from error
+        return value
 
     def _call(self, index: int, work: Work, attempt: int) -> object:
         saga = self.saga

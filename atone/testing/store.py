@@ -45,9 +45,13 @@ class InLoopConnection:
     async def open(cls, connect: Callable[[], sqlite3.Connection]) -> Self:
         """Open a connection between two turns of the loop."""
         loop = _running()
-        raw = await loop.between_turns(connect)
-        loop.leftovers.append(raw.close)
-        return cls(raw)
+
+        def opened() -> sqlite3.Connection:
+            raw = connect()
+            loop.leftovers.append(raw.close)  # at once: the process may die before it hears of it
+            return raw
+
+        return cls(await loop.between_turns(opened))
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Call a function with the connection; it runs to its end even when the caller is cancelled."""

@@ -3,7 +3,8 @@
 import itertools
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -19,13 +20,13 @@ ASKED = [name for name, sql in STATEMENTS.items() if re.match(r"(--.*\n)*(select
 
 
 @pytest.fixture
-def connection() -> sqlite3.Connection:
+def connection() -> Iterator[sqlite3.Connection]:
     """A new file's tables."""
-    connection = sqlite3.connect(":memory:")
-    for script in MIGRATIONS:
-        for statement in split(script):
-            connection.execute(statement)
-    return connection
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for script in MIGRATIONS:
+            for statement in split(script):
+                connection.execute(statement)
+        yield connection
 
 
 def plan(connection: sqlite3.Connection, sql: str) -> list[str]:

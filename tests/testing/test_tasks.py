@@ -83,7 +83,7 @@ def test_nothing_is_kept_of_the_tasks_of_the_dead() -> None:
 
 
 def test_a_task_that_had_not_begun_is_let_go_with_what_it_was_to_run() -> None:
-    """anyio runs a coroutine in one of its own: Python would complain of the inner one, much later and elsewhere."""
+    """A group of anyio runs it in a coroutine of its own, and Python would complain of it much later."""
     made: list[ref[Coroutine[Any, Any, None]]] = []
 
     def to_run() -> Coroutine[Any, Any, None]:
