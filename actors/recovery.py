@@ -124,10 +124,12 @@ class Recovery(Generic[S]):
                 supervisor.look_at(key)
         keys = [key for key in page if key not in supervisor.actors and key not in self._strangers]
         supervisor.loading = {key: set() for key in keys}
+        records: list[Record] | None = None
         try:
             records = await self._store.load(keys)
         except StoreError as error:
             await self._reopen(error)
+        if records is None or supervisor.sick.is_set():  # what was read may be older than the write that failed
             supervisor.loading = {}
             for key in keys:
                 supervisor.wake(key, page[key])

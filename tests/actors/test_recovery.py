@@ -254,3 +254,27 @@ async def test_messages_of_more_actors_than_the_window_holds_wait_on_disk() -> N
             shop.wall.end(key, Show(0))
         await shop.clock.advance(30)
         assert all(shop.events(f"s{number}") == ["SLEEPS"] for number in range(11))
+
+
+async def test_what_was_read_while_a_write_failed_is_read_again() -> None:
+    """It may be older than that write; nothing is moved on until the store is known to be well."""
+    async with Shop() as shop:
+        read, slow, asked = shop.store.load, asyncio.Event(), list[list[int]]()
+
+        async def slowly(keys: Sequence[int]) -> list[Record]:
+            asked.append(list(keys))
+            found = await read(keys)
+            await slow.wait()
+            return found
+
+        shop.store.load = slowly  # type: ignore[method-assign]
+        newcomer(shop, "new")
+        await shop.clock.advance(1.1)
+        assert asked == [[1]]
+        shop.supervisor.unknown(StoreUnavailable("the disk was full"))
+        slow.set()
+        await settle()
+        assert shop.supervisor.actors == {}
+        await shop.clock.advance(5)
+        assert asked == [[1], [1]]
+        assert shop.events("new") == ["BEGUN", "SHOWN"]
