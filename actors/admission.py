@@ -76,5 +76,8 @@ class Admission:
         for line in self._wanted:
             line.clear()
 
+    def __contains__(self, key: int) -> bool:
+        return any(key in line for line in self._wanted)
+
     def __len__(self) -> int:
         return sum(map(len, self._wanted))

@@ -36,6 +36,7 @@ class Recovery(Generic[S]):
     _frail: int | None = None  #: the frail actor that is being recovered
     _unread: dict[Lane, int] = field(factory=lambda: dict.fromkeys(Lane, 0))  #: messages up to these were noticed
     _unbegun: int = 0  #: actors created up to this one were noticed; the scan finds those that were overlooked
+    _due: list[int] = field(factory=list)  #: actors that were woken because their time had come
     _strangers: set[int] = field(factory=set)  #: keys of actors whose definition is not here
 
     def __attrs_post_init__(self) -> None:
@@ -123,16 +124,16 @@ class Recovery(Generic[S]):
             if key in supervisor.actors:
                 supervisor.look_at(key)
         keys = [key for key in page if key not in supervisor.actors and key not in self._strangers]
-        supervisor.loading = {key: set() for key in keys}
+        supervisor.loading = {key: {} for key in keys}
         records: list[Record] | None = None
         try:
             records = await self._store.load(keys)
         except StoreError as error:
             await self._reopen(error)
         if records is None or supervisor.sick.is_set():  # what was read may be older than the write that failed
-            supervisor.loading = {}
+            meanwhile, supervisor.loading = supervisor.loading, {}
             for key in keys:
-                supervisor.wake(key, page[key])
+                supervisor.wake(key, min([page[key], *map(Call.of, meanwhile[key].values())]))
             await self._runtime.sleep(self._limits.scan)
             return
         for record in records:
@@ -186,12 +187,14 @@ class Recovery(Generic[S]):
         return more or self._first_pass
 
     async def _scan_timers(self) -> bool:
-        """Those whose time has come; whether there may be more. Where a page of them is in line, none is looked for."""
-        if self.supervisor.wanted.before(Call.NEWS) >= self._limits.page:
+        """Those whose time has come; whether there may be more. None is read while one of the last page is in line."""
+        wanted = self.supervisor.wanted
+        if any(key in wanted for key in self._due):
             return True
         most = self._limits.page + len(self._strangers) + len(self.supervisor.actors)
         due = await self._store.due(self._runtime.now(), most)
         self._wake(due, Call.NEWS)
+        self._due = [key for key in due if key in wanted]
         return len(due) == most
 
     async def _scan_frail(self) -> None:

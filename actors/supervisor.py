@@ -65,8 +65,8 @@ class Supervisor(Generic[S]):
     limits: Limits = field(factory=Limits)
     actors: dict[int, Actor[S]] = field(factory=dict)
     wanted: Admission = field(init=False)  #: keys to be loaded
-    #: keys that are being read, each with the numbers of the messages that were noticed meanwhile
-    loading: dict[int, set[int]] = field(factory=dict)
+    #: keys that are being read, each with the messages that were noticed meanwhile, by number
+    loading: dict[int, dict[int, Lane]] = field(factory=dict)
     behind: int = 0  #: how many new actors were left on disk for want of room, and are not wanted yet
     woken: asyncio.Event = field(factory=asyncio.Event)  #: something is wanted, or has found room
     #: ids whose creation may be on disk before this process is told, each with the keys that were read meanwhile
@@ -190,7 +190,7 @@ class Supervisor(Generic[S]):
             if not actor.mailbox.knows(seq):
                 self.unseen(actor)
         elif key in self.loading:
-            self.loading[key].add(seq)
+            self.loading[key][seq] = lane
         else:
             self.wake(key, Call.of(lane))
 

@@ -97,16 +97,18 @@ class Timers:
 
     def _fire_due(self) -> None:
         current = self._runtime.monotonic() / SLOT + 1e-6
-        due: list[int] = []
-        while self._order and self._order[0] <= current:
-            due.append(heapq.heappop(self._order))
-        for number in due:
-            slot = self.slots.get(number, {})
-            for timer in list(slot):
-                if timer in slot:  # one that fired before it may have called this one off
-                    del slot[timer]
-                    timer.fire()
-            if slot:
-                heapq.heappush(self._order, number)  # what was added meanwhile has its turn next time
-            elif self.slots.get(number) is slot:
-                del self.slots[number]
+        begun: list[int] = []
+        try:
+            while self._order and self._order[0] <= current:
+                begun.append(number := heapq.heappop(self._order))
+                slot = self.slots.get(number, {})
+                for timer in list(slot):
+                    if timer in slot:  # one that fired before it may have called this one off
+                        del slot[timer]
+                        timer.fire()
+        finally:
+            for number in begun:
+                if self.slots.get(number):  # what came meanwhile, or stands behind one that raised, is next
+                    heapq.heappush(self._order, number)
+                else:
+                    self.slots.pop(number, None)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -63,6 +63,8 @@ REMARK = 4000
 PAGE = 256
 #: Seconds before a store in trouble is opened again.
 REOPEN = 0.5
+#: One for all who wait without an end: thousands may.
+_NO_LIMIT = nullcontext()
 
 R = TypeVar("R")
 logger = logging.getLogger("atone")
@@ -240,13 +242,11 @@ class Access:
         """Wait until an order has ended. A first look at the disk takes no part of the time."""
         with self.feed.subscribe(order_id, only_end=True) as subscription:
             outcome = await self._outcome(order_id)
-            if outcome is None and seconds is not None:
-                async with self.within(seconds):
-                    return await self.outcome(order_id, None)
-            while outcome is None:
-                await subscription.wait()
-                news = subscription.news
-                outcome = news if isinstance(news, Outcome) else await self._outcome(order_id)
+            async with _NO_LIMIT if seconds is None or outcome else self.within(seconds):
+                while outcome is None:
+                    await subscription.wait()
+                    news = subscription.news
+                    outcome = news if isinstance(news, Outcome) else await self._outcome(order_id)
             return outcome
 
     async def _outcome(self, order_id: str) -> Outcome | None:

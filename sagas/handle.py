@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Final
 
 from attrs import field
 
@@ -63,12 +63,12 @@ class Handle:
             return buried_status(found)
         return order_status(found, self._access.registry, self._access.codec)
 
-    def outcome(self, *, timeout: float | None = None) -> Coroutine[Any, Any, Outcome]:
+    async def outcome(self, *, timeout: float | None = None) -> Outcome:
         """Wait until the order has ended, `timeout` seconds at most; with 0, only look whether it has.
 
-        Raises `TimeoutError`, `OrderNotFound` or `AlreadyFinished` where it is awaited.
+        Raises `TimeoutError`, `OrderNotFound` or `AlreadyFinished`.
         """
-        return self._access.outcome(self.id, timeout)  # thousands wait here: a frame for each would only be passed by
+        return await self._access.outcome(self.id, timeout)
 
     def history(self, after: int = -1) -> AsyncIterator[Transition]:
         """What happened so far, above a revision. Raises `OrderNotFound` or `AlreadyFinished`."""

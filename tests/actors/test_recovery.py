@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -278,3 +279,48 @@ async def test_what_was_read_while_a_write_failed_is_read_again() -> None:
         await shop.clock.advance(5)
         assert asked == [[1], [1]]
         assert shop.events("new") == ["BEGUN", "SHOWN"]
+
+
+async def test_a_flood_of_messages_does_not_keep_timers_from_being_looked_for() -> None:
+    """They stand in the same line, each in its turn."""
+    async with Shop(limits=Limits(poll=0.5, scan=1.0, window=20, reserve=20, page=2)) as shop:
+        read, sent = shop.store.load, count(1)
+
+        async def slowly(keys: Sequence[int]) -> list[Record]:
+            await shop.runtime.sleep(1.0)
+            return await read(keys)
+
+        async def flood(messages: int) -> None:
+            for number in islice(sent, messages):
+                sleeper(shop, f"s{number}", shop.clock.wall + 9999)
+                await shop.send(f"s{number}", "sleep", b"9999", tell=False)
+
+        shop.store.load = slowly  # type: ignore[method-assign]
+        await flood(12)
+        sleeper(shop, "late", shop.clock.wall + 3)
+        for _ in range(60):
+            await flood(2)
+            await shop.clock.advance(1)
+        assert shop.events("late") == ["RANG"]
+
+
+async def test_a_cancel_that_is_noticed_during_a_read_that_fails_goes_first() -> None:
+    """It is wanted as a request from then on, whatever it was read for."""
+    async with Shop(limits=Limits(poll=0.5, scan=1.0, page=1)) as shop:
+        read, failures = shop.store.load, [StoreUnavailable("this connection is dead")]
+        asked: list[list[int]] = []
+
+        async def failing(keys: Sequence[int]) -> list[Record]:
+            asked.append(list(keys))
+            if failures:
+                shop.supervisor.notice(1, 7, Lane.CONTROL)
+                shop.supervisor.wake(2, Call.NEWS)
+                raise failures.pop()
+            return await read(keys)
+
+        shop.store.load = failing  # type: ignore[method-assign]
+        for number in range(3):
+            newcomer(shop, f"n{number}")
+        shop.supervisor.wake(1, Call.WORK)
+        await shop.clock.advance(5)
+        assert asked[:2] == [[1], [1]]

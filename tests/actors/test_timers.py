@@ -64,3 +64,22 @@ async def test_timers_of_one_slot_share_one_real_timer() -> None:
     for _ in range(10_000):
         timers.after(5, lambda: None)
     assert len(clock._alarms) == 1
+
+
+async def test_a_timer_that_raises_takes_no_other_with_it() -> None:
+    """Neither those of its slot nor those of later ones that are due at the same moment."""
+    clock = Clock()
+    timers, fired = Timers(ManualRuntime(clock)), []
+
+    def boom() -> None:
+        raise LookupError("boom")
+
+    timers.after(1.0, boom)
+    timers.after(1.0, lambda: fired.append("beside"))
+    timers.after(1.5, lambda: fired.append("behind"))
+    timers.after(50, lambda: fired.append("later"))
+    with pytest.raises(LookupError, match="boom"):
+        await clock.advance(2)
+    await clock.advance(60)
+    assert fired == ["beside", "behind", "later"]
+    assert not timers.slots
