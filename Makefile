@@ -12,16 +12,18 @@ need_python = test -n "$(PYTHON)" || { echo 'atone needs Python 3.11 or newer wi
 	'(on Debian: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python' >&2; exit 1; }
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-python := .venv/bin/python
-ready := .venv/.ready
+# A Python that the command line names has an environment of its own: make test PYTHON=python3.12
+venv := .venv$(if $(filter command line,$(origin PYTHON)),-$(lastword $(notdir $(PYTHON))))
+python := $(venv)/bin/python
+ready := $(venv)/.ready
 under :=
 
 # An unpacked source distribution lacks the links in atone/ (pyproject.toml tells why): they are made here.
 $(ready): pyproject.toml requirements.lock
 	@$(need_python)
-	@echo 'making .venv from requirements.lock (once, about half a minute)'
+	@echo 'making $(venv) from requirements.lock (once, about half a minute)'
 	@cd atone && for folder in actors sagas storage; do test -e $$folder || ln -s ../$$folder $$folder; done
-	@"$(PYTHON)" -m venv --clear .venv
+	@"$(PYTHON)" -m venv --clear $(venv)
 	@$(python) -m pip install -qq --requirement requirements.lock
 	@$(python) -m pip install -qq --no-deps --no-build-isolation --editable .
 	@$(python) -m pip check -q
@@ -36,7 +38,7 @@ demo: $(ready) ## run a shop's orders while its process is killed three times (F
 	@$(python) -m examples.shop --kill 3 $(FLAGS)
 
 .PHONY: test
-test: $(ready) ## run the tests (FLAGS=... adds options of pytest)
+test: $(ready) ## run the tests (FLAGS=... adds options of pytest, PYTHON=python3.12 takes that one)
 	@$(python) -m $(under) pytest $(FLAGS)
 
 .PHONY: check
@@ -59,7 +61,7 @@ types: $(ready) ## check the types, with mypy and basedpyright
 
 .PHONY: layers
 layers: $(ready) ## check which folder imports which
-	@$(python) .venv/bin/lint-imports --no-logo
+	@$(python) $(venv)/bin/lint-imports --no-logo
 
 .PHONY: cover
 cover: under := coverage run -m
@@ -94,6 +96,6 @@ lock: ## resolve requirements.lock, keeping the versions it has (remove it to re
 
 .PHONY: clean
 clean: ## remove the environment, the caches and the builds
-	@rm -rf .venv .venv-lock dist .coverage* .hypothesis .bench bench.json proof.json
+	@rm -rf .venv .venv-* dist .coverage* .hypothesis .bench bench.json proof.json
 	@rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

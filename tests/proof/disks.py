@@ -126,11 +126,15 @@ class MortalConnection(InLoopConnection):
     @classmethod
     async def open(cls, connect: Callable[[], sqlite3.Connection]) -> Self:
         """Open a connection between two turns of the loop."""
-        raw = await cast("SimLoop", asyncio.get_running_loop()).between_turns(connect)
         process = PROCESS.get()
         assert process is not None
-        process.leftovers.append(raw.close)
-        return cls(raw)
+
+        def opened() -> sqlite3.Connection:
+            raw = connect()
+            process.leftovers.append(raw.close)  # at once: the process may die before it hears of it
+            return raw
+
+        return cls(await cast("SimLoop", asyncio.get_running_loop()).between_turns(opened))
 
 
 class TroubledFile(InLoopStore):

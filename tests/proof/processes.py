@@ -69,8 +69,8 @@ class Process:
     def die(self) -> None:
         """Be gone: nothing of it runs any more, nobody learns why."""
         self.dead = True
-        self.held = []
         bury(self.loop, self, self.context.copy())
+        self.held = []  # now: a task that nothing but its callback holds would be gone before it is buried
         for let_go in self.leftovers:
             let_go()
         for answer in list(self._calls):
@@ -175,9 +175,9 @@ class SharedLoop(SimLoop):
         process: Process | None = handle._context.get(PROCESS)
         if process is None:
             return True
-        if process.dead or process.left == 0:
+        if process.dead:
             return False
-        if process.stopped:
+        if process.stopped or process.left == 0:
             process.held.append(handle)
             return False
         process.left -= 1
