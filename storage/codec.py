@@ -63,9 +63,7 @@ class Codec:
         try:
             plain = self._converter.unstructure(value)
             body = orjson.dumps(plain)
-            if (
-                not self._is_ours
-            ):  # JSON that it has written itself (`orjson.Fragment`) is neither checked nor in our form
+            if not self._is_ours:  # what it wrote itself (`orjson.Fragment`) is neither checked nor in our form
                 body = orjson.dumps(orjson.loads(body))
             exact = b"null" not in body or _is_finite(plain)
         except Exception as error:
