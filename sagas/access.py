@@ -138,7 +138,7 @@ class Access:
         """Accept a message of the data lane."""
         self.check()
         kind = type(message).__name__
-        body = self.codec.encode(message, "the message")
+        body, _ = self.codec.round_trip(message, type(message), f"the message {kind}")
         never = self.registry.never_expect(kind)
         match await self._accept(order_id, message_id, Lane.DATA, kind, body, never=never):
             case Accepted():

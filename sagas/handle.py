@@ -44,7 +44,8 @@ class Handle:
     async def send(self, message: object, *, id: str | None = None) -> SendAnswer:
         """Send a message. It is on disk when this returns; a repeated `id` changes nothing.
 
-        Raises `MailboxFull`, `TooLarge` or `Unencodable`, and then nothing was accepted.
+        Raises `MailboxFull`, `TooLarge`, `Unencodable`, or `Undecodable` for a message whose fields are not of their
+        types, and then nothing was accepted.
         """
         return await self._access.send(self.id, message, id)
 

@@ -15,6 +15,7 @@ from atone import (
     Status,
     StepContext,
     TooLarge,
+    Undecodable,
     Unencodable,
     receive,
     step,
@@ -39,6 +40,21 @@ def approval(**options: Any) -> Saga[Order]:
     """Wait for a decision between two steps."""
     wait = receive(Approve | Decline, decline=Decline, name="decision", **options)
     return line_of(effect("reserve"), wait, effect("charge"))
+
+
+@frozen
+class Count:
+    pieces: int
+
+
+async def test_a_message_whose_fields_are_of_other_types_is_refused() -> None:
+    """Accepted it would be set aside when its order takes it, and its sender would never know."""
+    world = World()
+    async with Life([approval()], world) as life:
+        handle = await life.start("1")
+        with pytest.raises(Undecodable, match=r"the message Count does not fit .*pieces"):
+            await handle.send(Count("two"))  # type: ignore[arg-type]
+        assert [one.event async for one in handle.history()] == ["BEGUN"]
 
 
 async def test_a_message_leads_the_order_on() -> None:
