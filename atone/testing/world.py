@@ -36,11 +36,18 @@ class Packet:
 
 
 async def never() -> None:
-    """An answer that does not come."""
-    await asyncio.get_running_loop().create_future()
+    """An answer that does not come. Its loop remembers who waits: nobody else holds a task that nobody awaits."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+    answer: asyncio.Future[None] = loop.create_future()
+    loop.unanswered[id(answer)] = answer
+    try:
+        await answer
+    finally:
+        del loop.unanswered[id(answer)]
 
 
-class _Void:
+class Void:
     """What a dead process awaits. Needs no event loop."""
 
     def __await__(self) -> Any:
@@ -66,7 +73,8 @@ class World:
     chance: Random = field(init=False)
     wire: list[Packet] = field(factory=list)
     trouble: Trouble = field(factory=Trouble)
-    asked: Callable[[str, str, str], None] = lambda _service, _call, _key: None  #: told of every request that leaves
+    asked: Callable[[str, str, str], object] = lambda _service, _call, _key: None  #: told of each request that leaves
+    answered: Callable[[Any], object] = lambda _request: None  #: told what `asked` made of a request that succeeded
     _seen: Counter[str] = field(factory=Counter[str])
 
     def __attrs_post_init__(self) -> None:
@@ -104,7 +112,7 @@ class World:
     async def alive(self) -> None:
         """Return only in a process that lives."""
         if self.loop is None or asyncio._get_running_loop() is not self.loop:  # noqa: SLF001
-            await _Void()
+            await Void()
 
     def send(self, seconds: float, arrive: Callable[[], object], *, late: bool = False) -> Packet:
         """Put a request on the wire."""
