@@ -21,6 +21,7 @@ from ..storage import (
     Write,
 )
 from .journal import Journal, Reopened
+from .world import Void
 
 R = TypeVar("R")
 
@@ -52,6 +53,13 @@ class Gate(Protocol):
         ...
 
 
+async def _unheard(*_: object, **__: object) -> Any:
+    """What a process asks for in the very callback in which it dies: it is not to learn anything any more."""
+    if asyncio._get_running_loop() is None:  # noqa: SLF001  # the public one raises
+        raise RuntimeError("the process is dead")  # and is being buried: nobody could wait
+    await Void()
+
+
 class GatedStore:
     """A store as one process sees it. Once that process is dead, nothing goes in and nothing comes out."""
 
@@ -62,10 +70,12 @@ class GatedStore:
         self._process = process
 
     def __getattr__(self, name: str) -> Any:
-        if not self._gate.alive():
-            msg = "the process is dead"
-            raise RuntimeError(msg)
-        return getattr(self._inner, name)
+        return getattr(self._inner, name) if self._gate.alive() else _unheard
+
+    def hurry(self, write: Write[Any]) -> None:
+        """Do not let a write wait for others."""
+        if self._gate.alive():
+            self._inner.hurry(write)
 
     def submit(self, write: Write[R], done: Callable[[R | StoreError], None]) -> None:
         """Queue a write. The process may die before it is carried out, and after; and the disk may fail."""

@@ -43,6 +43,7 @@ class SimLoop(IndoorLoop):
         self.fuse = fuse or Fuse()
         self.idle: Callable[[], bool] = lambda: False  #: asked before time passes; True stops the loop
         self.leftovers: list[Callable[[], object]] = []  #: what the operating system does for a process that died
+        self.unanswered: dict[int, asyncio.Future[None]] = {}  #: what never comes, and is awaited all the same
         self._chance = chance
         self._stalled = 0  #: the process that stands still
         self._held: list[asyncio.Handle] = []  #: its callbacks meanwhile

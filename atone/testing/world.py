@@ -36,11 +36,18 @@ class Packet:
 
 
 async def never() -> None:
-    """An answer that does not come."""
-    await asyncio.get_running_loop().create_future()
+    """An answer that does not come. Its loop remembers who waits: nobody else holds a task that nobody awaits."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+    answer: asyncio.Future[None] = loop.create_future()
+    loop.unanswered[id(answer)] = answer
+    try:
+        await answer
+    finally:
+        del loop.unanswered[id(answer)]
 
 
-class _Void:
+class Void:
     """What a dead process awaits. Needs no event loop."""
 
     def __await__(self) -> Any:
@@ -104,7 +111,7 @@ class World:
     async def alive(self) -> None:
         """Return only in a process that lives."""
         if self.loop is None or asyncio._get_running_loop() is not self.loop:  # noqa: SLF001
-            await _Void()
+            await Void()
 
     def send(self, seconds: float, arrive: Callable[[], object], *, late: bool = False) -> Packet:
         """Put a request on the wire."""

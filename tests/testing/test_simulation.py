@@ -1,13 +1,15 @@
 """A simulated service, from the client's side."""
 
+import asyncio
+import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from datetime import timedelta
 from typing import Literal
 
 import pytest
 
-from atone import CauseKind, ParkReason, Retry, Saga, SendAnswer, Status, StepContext, receive, step
+from atone import CauseKind, Coordinator, ParkReason, Retry, Saga, SendAnswer, Status, StepContext, receive, step
 from atone.sagas import CancelAnswer
 from atone.testing import SagaFailure, Simulation, outcomes
 from tests.testing.shop import (
@@ -343,3 +345,49 @@ async def test_the_fixture_learns_its_sagas_as_they_come(sim: Simulation) -> Non
     await sim.settle()
     assert sim.status("1") is sim.status("2") is Status.COMPLETED
     sim.check()
+
+
+class Gateway:
+    """Asks through a task of its own, which nobody but asyncio holds when its asker has given up."""
+
+    async def ask(self, request: Awaitable[str]) -> str:
+        """Wait for the answer, and leave the request alone."""
+        return await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(request)), 1)
+
+
+@pytest.mark.parametrize("fate", ["hang", "late"])
+async def test_a_request_that_is_never_answered_is_not_collected_as_garbage(fate: str) -> None:
+    """When Python's collector runs is no part of a seed, and so must change nothing."""
+
+    @step(timeout=5, retry=Retry(attempts=2, first=1.0))
+    async def pay(order: Order, payments: Payments, gateway: Gateway, ctx: StepContext) -> str:
+        return await gateway.ask(payments.charge(key=ctx.key))
+
+    @pay.compensation
+    async def repay(payments: Payments, ctx: StepContext) -> None:
+        await payments.refund(key=ctx.action_key)
+
+    saga = Saga("gateway", input=Order, steps=[pay])
+    with Simulation(saga, provide=[Payments, Gateway]) as sim:
+        sim[Payments].charge.plan(fate)
+        await sim.start(saga, Order())
+        await sim.advance(3)
+        gc.collect()
+        await sim.settle()
+        sim.check()
+
+
+async def test_a_process_that_dies_in_a_clients_call_tells_the_client_nothing(shopping: Simulation) -> None:
+    """Not even that it is dead: what the client asks for in that very callback is asked again of the next process."""
+    await shopping.start(shop, Order())
+    lives: list[int] = []
+
+    async def ask(coordinator: Coordinator) -> int:
+        lives.append(shopping.lives)
+        shopping.world.fuse.burnt = len(lives) == 1
+        return await coordinator._access.store.last_seq()
+
+    assert shopping._processes.ask(ask) > 0
+    assert lives == [1, 2]
+    await shopping.settle()
+    shopping.check()
