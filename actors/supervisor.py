@@ -234,7 +234,7 @@ class Supervisor(Generic[S]):
 
     def unseen(self, actor: Actor[S]) -> None:
         """Read the messages that the actor has missed, and let it decide again."""
-        reading = self.runtime.spawn(self._read_messages(actor))
+        reading = self.runtime.spawn(self._read_messages(actor), name="atone-read")
         self._tasks.add(reading)
         reading.add_done_callback(self._tasks.discard)
 

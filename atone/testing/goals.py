@@ -10,8 +10,6 @@ from ..storage import Count, Phase
 from .observer import Observer
 from .world import World
 
-#: Virtual seconds without a change after which an order that is at work counts as stuck.
-STUCK_AFTER = 3600.0
 #: Virtual seconds in which nothing happens before a simulation believes that nothing will.
 CALM = 9.0
 #: A timer further away than this, in seconds, is not waited for: the wall clock is set forward.
@@ -64,6 +62,7 @@ class Quiet(Goal):
 
     observer: Callable[[], Observer]
     stuck: Callable[[], None]  #: raises
+    patience: float  #: virtual seconds without a change after which an order that is at work counts as stuck
     _changed: float = field(default=0.0, init=False)  #: when history last grew
     _seen: tuple[int, int] = field(default=(-1, -1), init=False)
     _counts: list[Count] = field(factory=list, init=False)
@@ -121,7 +120,7 @@ class Calm(Quiet):
                 self.reached = True
         elif self._calm and not world.wire and self._wake is not None:
             self._skip_to(self._wake)
-        if self._now - self._changed > STUCK_AFTER:
+        if self._now - self._changed > self.patience:
             self.stuck()
         return self.reached
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, NamedTuple, TypeVar, cast
@@ -87,6 +88,7 @@ class Asked(NamedTuple):
     call: str
     key: str
     sender: Sender | None  #: `None` where it is not known
+    beside: tuple[Sender, ...] = ()  #: who may have sent it as well, where a task beside the attempt's own did
 
 
 class Left(NamedTuple):
@@ -106,8 +108,21 @@ class Differed(NamedTuple):
 E = TypeVar("E")
 Event = Committed | Failed | Reopened | Loaded | Made | Moved | Began | GivenUp | Asked | Left | Differed
 
-#: The attempt whose code runs.
-SENDER: ContextVar[Sender | None] = ContextVar("SENDER", default=None)
+
+class Running(NamedTuple):
+    """An attempt whose code runs."""
+
+    sender: Sender
+    attempt: Attempt
+
+    @property
+    def over(self) -> bool:
+        """Whether it has really ended."""
+        return self.attempt.task.done()
+
+
+#: The attempt whose code runs, or that has begun the task whose code runs: a client's worker may outlive it.
+RUNNING: ContextVar[Running | None] = ContextVar("RUNNING", default=None)
 #: Results of writes that have changed something.
 _CARRIED_OUT = frozenset({Done, Created, Accepted, Lease})
 #: Writes of the owner, after whose failure it knows nothing any more.
@@ -124,7 +139,8 @@ class Journal:
 
     troubled: bool = False  #: whether a write has failed; what is read and written before that is of no account
     decisions: int = 0  #: made so far; some of them are made twice
-    _running: list[tuple[Sender, Attempt]] = field(factory=list)
+    succeeded: set[Asked] = field(factory=set)  #: requests whose answer has come back
+    _running: list[Running] = field(factory=list)
     _sorted: dict[type, list[Any]] = field(factory=dict)
     _seen: int = 0  #: events that lie in there
 
@@ -163,34 +179,56 @@ class Journal:
         if self.troubled:
             self.events.append(Loaded(process, tuple(keys), since))
 
-    def began(self, process: str, work: Coroutine[Any, Any, None]) -> Context | None:
-        """Work begins: the context in which it is to run, if it is an attempt."""
-        frame = getattr(work, "cr_frame", None)
-        attempt = frame.f_locals.get("attempt") if frame is not None else None
-        if not isinstance(attempt, Attempt):
-            return None
+    def began(self, process: str, work: Coroutine[Any, Any, None]) -> Context:
+        """An attempt begins: the context in which it is to run. Raises `TypeError` for work that is none."""
+        attempt = _attempt(work)
         state, run = attempt.state, attempt.run
         sender = Sender(process, state.id, state.saga.slots[run.slot].name, WORDS[run.work], run.number)
         self.events.append(Began(self.now(), sender))
         self._look_after()
-        self._running.append((sender, attempt))
+        running = Running(sender, attempt)
+        self._running.append(running)
         context = copy_context()
-        context.run(SENDER.set, sender)
+        context.run(RUNNING.set, running)
         return context
 
     def _look_after(self) -> None:
         """Let go of attempts that are over, and note which of them the engine had given up."""
         running, self._running = self._running, []
-        for sender, attempt in running:
-            if attempt.timed_out:
-                self.events.append(GivenUp(sender))
-            elif not attempt.task.done():
-                self._running.append((sender, attempt))
+        for one in running:
+            if one.attempt.timed_out:
+                self.events.append(GivenUp(one.sender))
+            elif not one.over:
+                self._running.append(one)
 
-    def asked(self, service: str, call: str, key: str) -> None:
-        """A request leaves."""
-        self.events.append(Asked(service, call, key, SENDER.get()))
+    def asked(self, service: str, call: str, key: str) -> Asked:
+        """A request leaves. Returns what may be said to be answered."""
+        known = RUNNING.get()
+        if known is None or known.over:
+            asked = Asked(service, call, key, None)
+        elif asyncio.current_task() is known.attempt.task:
+            asked = Asked(service, call, key, known.sender)
+        else:
+            asked = Asked(service, call, key, known.sender, self._beside(known.sender))
+        self.events.append(asked)
+        return asked
+
+    def _beside(self, sender: Sender) -> tuple[Sender, ...]:
+        """The other attempts that are under way in a process."""
+        all_of_it = [one.sender for one in self._running if one.sender.process == sender.process and not one.over]
+        return tuple([one for one in all_of_it if one != sender])
 
     def left(self, process: str) -> None:
         """A process was asked to leave."""
         self.events.append(Left(self.now(), process))
+
+
+def _attempt(work: Coroutine[Any, Any, None]) -> Attempt:
+    """The attempt that work is about: the engine hands over nothing but a coroutine that has not begun."""
+    frame = getattr(work, "cr_frame", None)
+    found = [one for one in frame.f_locals.values() if isinstance(one, Attempt)] if frame is not None else []
+    if len(found) != 1:
+        name = getattr(work, "__qualname__", type(work).__name__)
+        work.close()
+        raise TypeError(f"{name} is no attempt: what the engine does for itself is spawned under a name")
+    return found[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..storage import Advance, Create, Created
-from .evidence import Evidence
+from .evidence import Evidence, Trail
 from .journal import Asked, Began, Committed, Sender
 
 Found = Iterator[tuple[str | None, str]]
@@ -50,24 +50,39 @@ def _announce(event: Committed, ids: dict[int, str], announced: set[Place]) -> N
 def under_strange_keys(evidence: Evidence) -> Found:
     """Requests under another step's key, and attempts of one step under different ones."""
     again = False
-    for _, call, key, sender in evidence.journal.of(Asked):
+    for _, call, key, sender, beside in evidence.journal.of(Asked):
         if sender is None:
             continue
         again = again or sender.number > 1
         owner = evidence.owner(key)
-        if owner != sender[1:4] and owner[0] is not None:
-            order, step, work = owner
-            if (order, step) != sender[1:3] or work not in _KEYS[sender.work]:
+        order, step, work = owner
+        if order is not None and not any(_its_own(owner, one) for one in (sender, *beside)):
+            if order != sender.order or not _handed_on(evidence.trails[order], key):
                 yield sender.order, f"{sender} called {call} under the key of {step}/{work} of order {order}"
     if again:
         yield from _varied(evidence)
 
 
+def _its_own(owner: tuple[str | None, str, str], sender: Sender) -> bool:
+    """Whether an attempt may ask under a key of this order, step and work."""
+    return owner[:2] == sender[1:3] and owner[2] in _KEYS[sender.work]
+
+
+def _handed_on(trail: Trail, key: str) -> bool:
+    """Whether a result carries a key: it was handed to later steps, as that of an authorisation to its capture."""
+    results = (trail.record.snapshot.body, *trail.record.parts.values())
+    return any(key.encode() in one for one in results)
+
+
 def _varied(evidence: Evidence) -> Found:
-    """Attempts whose only request differs in its key from that of the attempt which succeeded."""
+    """Attempts whose only request was never answered, under a key that the attempt which succeeded did not use.
+
+    A request that was answered need not be repeated: a step may have noted that, and have gone on with another one.
+    """
     sent: dict[Sender, list[Asked]] = {}
+    answered = {(asked.service, asked.call, asked.key) for asked in evidence.journal.succeeded}
     for asked in evidence.journal.of(Asked):
-        if asked.sender is not None:
+        if asked.sender is not None and not asked.beside:
             sent.setdefault(asked.sender, []).append(asked)
     places: dict[tuple[str, str, str, str], dict[str, Sender]] = {}
     for sender, requests in sent.items():
@@ -75,10 +90,11 @@ def _varied(evidence: Evidence) -> Found:
             continue
         asked = requests[0]
         places.setdefault((sender.order, sender.step, asked.service, asked.call), {})[asked.key] = sender
-    for (order, step, _, call), keys in places.items():
+    for (order, step, service, call), keys in places.items():
         trail = evidence.trails.get(order)
         if len(keys) < 2 or trail is None:  # noqa: PLR2004  # one key is as it should be
             continue
         done = {row.entry.attempt for row in trail.events("RETURNED", step=step)}
-        if any(sender.number in done for sender in keys.values()):
+        lost = [key for key, one in keys.items() if one.number not in done and (service, call, key) not in answered]
+        if lost and any(sender.number in done for sender in keys.values()):
             yield order, f"attempts of {step} called {call} under {' and '.join(map(repr, keys))}"

@@ -71,7 +71,7 @@ class SimRuntime:
         return self.loop.call_later(seconds, function)
 
     def spawn(self, work: Coroutine[Any, Any, None], /, *, name: str | None = None) -> asyncio.Task[None]:
-        """Run work in a task of the simulated loop. The engine names its own tasks, and not those of attempts."""
+        """Run work in a task of the simulated loop. The engine names its tasks, except for attempts."""
         if name is not None:
             return self.loop.create_task(work, name=name)
         if self.journal is None:

@@ -72,7 +72,7 @@ class FakeService:
             return self.carry_out(call, key, args, kwargs)
         await world.alive()
         self.ledger.sent.append((call.name, key))
-        world.asked(self.name, call.name, key)
+        asked = world.asked(self.name, call.name, key)
         fate = self._fate(call, world)
         self._tell(f"{call.name}?" if fate is Fate.OK else f"{call.name}?  (will be: {fate.value.replace('_', ' ')})")
         if fate is Fate.LOST:
@@ -86,6 +86,7 @@ class FakeService:
         answer = await self._there_and_back(world, call, key, args, kwargs, refused=fate is Fate.REFUSED)
         if fate is Fate.APPLIED_ANSWER_LOST:
             raise AnswerLost(f"the answer of {self.name} was lost")
+        world.answered(asked)
         return answer
 
     async def _there_and_back(

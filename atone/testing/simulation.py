@@ -82,11 +82,11 @@ class Simulation(Witness):
         """Let time pass until every order has ended, is parked, or waits for somebody without a timer.
 
         All that was planned happens on the way. Raises `SagaFailure` where an order at work makes no progress for an
-        hour of virtual time.
+        hour of virtual time, and the longest timeout of a step.
         """
         while (entry := self._agenda.due()) is not None:
             await self._come_to(entry)
-        self._processes.run(Calm(self.world, self.observer, self._fail_stuck))
+        self._processes.run(Calm(self.world, self.observer, self._fail_stuck, self._patience))
 
     async def advance(self, seconds: float) -> None:
         """Let a time pass. What has long to wait is not waited for: days cost no more than seconds."""
@@ -117,7 +117,8 @@ class Simulation(Witness):
     async def _come_to(self, entry: Entry) -> None:
         """Let time pass until something is due, and let it happen."""
         if entry.due > self._wall or entry.happening is None:
-            self._processes.run(Elapsed(self.world, self.observer, self._fail_stuck, end=entry.due))
+            goal = Elapsed(self.world, self.observer, self._fail_stuck, self._patience, end=entry.due)
+            self._processes.run(goal)
         if entry.happening is not None:
             await entry.happening.happen(self)
 

@@ -57,7 +57,7 @@ class Site:
         self.medium: Medium = medium(self._journal.committed)
         self._observer: Observer | None = None
         self._promises: list[Promise] = []
-        self.world.asked = self._journal.asked
+        self.world.asked, self.world.answered = self._journal.asked, self._journal.succeeded.add
         self._answered: set[str] = set()  #: ids of orders whose start a client has heard of
         self._messages = 0
         self._agenda = Agenda()

@@ -17,6 +17,7 @@ from ..sagas.context import idempotency_key
 from ..sagas.inject import resolve_services
 from ..sagas.progress import Work
 from ..sagas.registry import Registry
+from ..sagas.runner import NO_ANSWER
 from ..sagas.step import Call
 from ..storage import Codec, TooLarge, Undecodable, Unencodable
 from .loop import SimLoop
@@ -26,6 +27,9 @@ from .services import FakeService
 from .site import named
 from .spy import Flaw, awaiting, spying
 from .world import World
+
+#: Virtual seconds in which what a step has begun comes to its end, if it has one.
+CALM = 100.0
 
 
 class _Named(Exception):
@@ -47,6 +51,7 @@ class Stage:
     _fakes: list[FakeService] = field(init=False)
     _provided: Mapping[Any, object] = field(init=False)
     _loop: SimLoop = field(init=False)
+    _workers: set[asyncio.Task[Any]] = field(factory=set)  #: of clients, which serve one call after another
 
     def __attrs_post_init__(self) -> None:
         world = World(self.seed)
@@ -166,14 +171,24 @@ class Stage:
         return result
 
     def _clear_up(self, note: Callable[[Flaw, str], None]) -> None:
-        """End what a step has begun and did not wait for: its effect would be taken for that of another."""
-        left = [task for task in asyncio.all_tasks(self._loop) if not task.done()]
-        for task in left:
-            begun: Any = task.get_coro()
-            note(Flaw.UNAWAITED, f"does not wait for the task that it begins: {begun.__qualname__}()")
-            task.cancel()
-        if left:
-            self._loop.call(_ended(left))
+        """Let what a step has begun and did not wait for come to its end: is anything asked of a participant in it?
+
+        What goes on after that is a client's worker, to which others will give their requests.
+        """
+        left = [task for task in asyncio.all_tasks(self._loop) if not task.done() and task not in self._workers]
+        if not left:
+            return
+        before = self._calls()
+        self._loop.call(_calm(left))
+        if self._calls() != before:
+            for task in sorted(left, key=hash):
+                begun: Any = task.get_coro()
+                note(Flaw.UNAWAITED, f"does not wait for the task that it begins: {begun.__qualname__}()")
+        self._workers.update(task for task in left if not task.done())
+
+    def _calls(self) -> int:
+        """How many requests there were so far, on their way and at their end."""
+        return sum(len(fake.ledger.sent) + len(fake.ledger.calls) for fake in self._fakes)
 
 
 async def _within(call: Call, arguments: dict[str, Any]) -> object:
@@ -186,9 +201,9 @@ async def _within(call: Call, arguments: dict[str, Any]) -> object:
             return await call.function(**arguments)
     except TimeoutError:
         if limit.expired():
-            raise TimeoutError(f"no answer within {call.timeout:g} s") from None
+            raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s") from None
         raise
 
 
-async def _ended(tasks: list[asyncio.Task[Any]]) -> None:
-    await asyncio.wait(tasks)
+async def _calm(tasks: list[asyncio.Task[Any]]) -> None:
+    await asyncio.wait(tasks, timeout=CALM)

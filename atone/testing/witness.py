@@ -14,6 +14,9 @@ from .runtime import EPOCH
 from .site import Site
 from .story import SagaFailure, Story, tell
 
+#: Virtual seconds, beside the longest attempt, without a change after which an order that is at work counts as stuck.
+STUCK_AFTER = 3600.0
+
 
 class Witness(Site):
     """Looks at the disk and at the participants, and says what is wrong."""
@@ -78,11 +81,24 @@ class Witness(Site):
         """How all orders stand."""
         return [record.snapshot.status for record, _ in self.observer().records()]
 
+    @property
+    def _patience(self) -> float:
+        """Seconds after which nobody waits for a change any more: every attempt has ended before, or was given up."""
+        sagas = [*self._retired, *self.sagas]
+        return STUCK_AFTER + max(
+            [call.timeout for saga in sagas for calls in saga.calls for call in calls if call], default=0.0
+        )
+
     def _fail_stuck(self) -> NoReturn:
         """Raise `SagaFailure`: an order at work makes no progress any more. One that only waits is not to blame."""
         stuck = [record for record, _ in self.observer().records() if record.snapshot.phase is Phase.ACTIVE]
         found = [
-            Violation(STUCK.name, STUCK.sentence, record.id, f"{record.snapshot.status} for an hour of virtual time")
+            Violation(
+                STUCK.name,
+                STUCK.sentence,
+                record.id,
+                f"{record.snapshot.status} for {self._patience:g} s of virtual time",
+            )
             for record in stuck
         ]
         found += self._processes.problems()

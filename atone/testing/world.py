@@ -73,7 +73,8 @@ class World:
     chance: Random = field(init=False)
     wire: list[Packet] = field(factory=list)
     trouble: Trouble = field(factory=Trouble)
-    asked: Callable[[str, str, str], None] = lambda _service, _call, _key: None  #: told of every request that leaves
+    asked: Callable[[str, str, str], object] = lambda _service, _call, _key: None  #: told of each request that leaves
+    answered: Callable[[Any], object] = lambda _request: None  #: told what `asked` made of a request that succeeded
     _seen: Counter[str] = field(factory=Counter[str])
 
     def __attrs_post_init__(self) -> None:

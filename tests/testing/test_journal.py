@@ -1,7 +1,9 @@
 """The journal of a run is whole: a check that has nothing to look at finds nothing."""
 
+import pytest
+
 from atone.testing import Simulation
-from atone.testing.journal import Asked, Began
+from atone.testing.journal import Asked, Began, Journal
 from tests.testing.shop import SERVICES, Carrier, Order, Payments, shop
 
 
@@ -19,3 +21,13 @@ async def test_each_attempt_and_each_request_of_a_run_is_seen() -> None:
     assert {str(event.sender) for event in asked} == began
     assert len(asked) == len(began)
     sim.close()
+
+
+async def test_work_that_is_no_attempt_is_refused() -> None:
+    """What the engine does for itself has a name, so that no attempt is overlooked."""
+
+    async def housekeeping() -> None:
+        """Nobody's attempt."""
+
+    with pytest.raises(TypeError, match=r"housekeeping.* is no attempt"):
+        Journal().began("life-1.1", housekeeping())

@@ -68,13 +68,14 @@ def judged(journal: Journal, lines: Sequence[Line] = BEST) -> set[str]:
     return names(judge(Evidence([order(lines)], [shop], journal=journal)))
 
 
-def seen(*events: Event, begun: bool = True) -> set[str]:
+def seen(*events: Event, begun: bool = True, answered: Sequence[Asked] = ()) -> set[str]:
     """The checks that break where this was seen, behind the commit that begins the order."""
     journal = Journal()
     if begun:
         journal.committed(Claim(Holder("me", "", "", "", 1, ""), Lease(0, None, 0.0), 0.0), Lease(1, None, 0.0))
         journal.committed(create(), Created(1))
     journal.events += events
+    journal.succeeded.update(answered)
     return judged(journal)
 
 
@@ -117,12 +118,22 @@ def test_the_key_of_somebody_else() -> None:
     assert seen(Asked("Stock", "reserve", key("reserve", "compensation"), RESERVE)) == {"S5 stable keys"}
 
 
+def test_the_key_of_another_attempt_in_a_worker_that_serves_both() -> None:
+    """Whoever is under way may have sent it, and nobody else."""
+    beside = RESERVE._replace(step="charge")
+    mixed = Asked("Payments", "charge", key("charge"), RESERVE, (beside,))
+    assert seen(mixed) == set()
+    assert seen(mixed._replace(key=key("ship"))) == {"S5 stable keys"}
+    assert seen(mixed._replace(beside=(beside._replace(order="2"),))) == {"S5 stable keys"}
+
+
 def test_a_key_that_differs_from_attempt_to_attempt() -> None:
     """The only request of the attempt that returned, and the only one of another."""
     first, other = (Asked("Stock", "reserve", f"{key('reserve')}-{n}", RESERVE._replace(number=n)) for n in (1, 2))
     same = other._replace(key=first.key)
     assert seen(first, same) == set()
     assert seen(first, other) == {"S5 stable keys"}
+    assert seen(first, other, answered=[other]) == set()  # which need not be asked again
     assert seen(first, other, other._replace(key=first.key)) == set()  # it asked twice: nobody knows what for
 
 
