@@ -25,6 +25,8 @@ from .progress import Failure, Work
 from .saga import Saga
 from .step import Call, DidNotHappen, Happened, NeverWillHappen, StillUnknown
 
+#: What history says of an attempt that was given up, before the seconds.
+NO_ANSWER = "no answer within "
 _FINDINGS: dict[type, Finding] = {
     DidNotHappen: Finding.DID_NOT_HAPPEN,
     NeverWillHappen: Finding.NEVER_WILL_HAPPEN,
@@ -189,7 +191,7 @@ class Runner:
     def expire(self, attempt: Attempt) -> None:
         """The timeout: the attempt is in doubt now, and asked to end. A thread cannot be asked."""
         attempt.timed_out = True
-        error = Failure("TimeoutError", f"no answer within {attempt.call.timeout:g} s")
+        error = Failure("TimeoutError", f"{NO_ANSWER}{attempt.call.timeout:g} s")
         lingers = self.runtime.now() + self.overlap_grace
         run = attempt.run
         self.post(attempt.key, Ended(run.slot, run.work, run.number, Unknown(error, lingers=lingers)))

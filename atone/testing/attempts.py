@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ..sagas.progress import Work
+from ..sagas.runner import NO_ANSWER
 from .evidence import Evidence, Trail
 from .journal import GivenUp
 
@@ -32,7 +33,7 @@ _OPEN = {*_DOUBT, "INTERRUPTED"}
 _USES_UP = {"IN_DOUBT": Work.ACTION, "REFUSED": Work.ACTION, "COMPENSATION_IN_DOUBT": Work.COMPENSATION}
 _REFUSALS = {"REFUSED", "PROBE_REFUSED", "COMPENSATION_REFUSED"}
 #: What the engine says of an attempt that did not answer in time.
-_TIMED_OUT = "TimeoutError: no answer within "
+_TIMED_OUT = f"TimeoutError: {NO_ANSWER}"
 #: What says that the process, the task or the machine is in trouble, and nothing of the step's business.
 _CUT_OFF = {"CancelledError", "KeyboardInterrupt", "SystemExit", "GeneratorExit", "MemoryError", "RecursionError"}
 _DYING = {"KeyboardInterrupt", "SystemExit"}
