@@ -56,9 +56,10 @@ def under_strange_keys(evidence: Evidence) -> Found:
         again = again or sender.number > 1
         owner = evidence.owner(key)
         order, step, work = owner
-        if order is not None and not any(_its_own(owner, one) for one in (sender, *beside)):
-            if order != sender.order or not _handed_on(evidence.trails[order], key):
-                yield sender.order, f"{sender} called {call} under the key of {step}/{work} of order {order}"
+        if order is None or any(_its_own(owner, one) for one in (sender, *beside)):
+            continue
+        if order != sender.order or not _handed_on(evidence.trails[order], key):
+            yield sender.order, f"{sender} called {call} under the key of {step}/{work} of order {order}"
     if again:
         yield from _varied(evidence)
 
