@@ -21,10 +21,18 @@ else:
 
     import attrs
 
+    def _written(how: bool | Callable[[object], str]) -> Callable[[object], str]:
+        """What writes the value of a field."""
+        return how if callable(how) else repr
+
     @recursive_repr()
     def _shown(value: object) -> str:
         """As attrs would write it."""
-        fields = [f"{field.name}={getattr(value, field.name)!r}" for field in attrs.fields(type(value)) if field.repr]
+        fields = [
+            f"{field.name}={_written(field.repr)(getattr(value, field.name, attrs.NOTHING))}"
+            for field in attrs.fields(type(value))
+            if field.repr
+        ]
         return f"{type(value).__qualname__.rsplit('>.', 1)[-1]}({', '.join(fields)})"
 
     def _value(make: Callable[..., type], class_: type | None = None, **options: bool) -> Callable[..., type]:

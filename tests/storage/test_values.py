@@ -47,3 +47,14 @@ def test_what_a_class_says_of_itself_stays() -> None:
             return "Secret(…)"
 
     assert repr(Secret(text="x")) == "Secret(…)"
+
+
+def test_a_value_that_is_being_made_can_be_shown() -> None:
+    """What an error says of it must not raise another one; and a field is written as it asks for."""
+
+    @frozen
+    class Half:
+        cents: int = field(repr=lambda cents: f"{cents} ct")
+        receipt: str = field(init=False)
+
+    assert repr(Half(7)) == "Half(cents=7 ct, receipt=NOTHING)"
