@@ -13,7 +13,7 @@ from ..sagas import Saga
 from ..storage import HistoryRow, Lease, Query, Record, Store
 from .evidence import Evidence, Violation
 from .file import AuditedFile
-from .oracle import SOUND, judge
+from .oracle import SOUND, WHOLE, judge
 
 #: An order as it is on disk, and its history.
 Order = tuple[Record, list[HistoryRow]]
@@ -64,9 +64,10 @@ async def _history(store: Audited, key: int) -> list[HistoryRow]:
 async def verify(store: Store | str | os.PathLike[str], *, sagas: Sequence[Saga[Any]] = ()) -> list[Violation]:
     """Audit every order in a store, given open or by the path of its file; what is wrong, or an empty list.
 
-    Checks what can be seen on disk: checksums and the file itself, that history has no gaps and was announced
-    before it happened, that every order which has not ended has a way out, and that none ended as COMPENSATED with
-    something forgotten. Without `sagas`, checks that need to know which step stands where are left out.
+    Checks what can be seen on disk: checksums, that history has no gaps and was announced before it happened, that
+    every order which has not ended has a way out, and that none ended as COMPENSATED with something forgotten. Of a
+    file also what SQLite says, that no row belongs to an order that is not there, and that none is there that was
+    purged. Without `sagas`, checks that need to know which step stands where are left out.
 
     Writes nothing, and may look at a file that is in use, was left by a crash, or lies on a medium that cannot be
     written: other processes go on, and no log is worked off. (Beside a log without one, SQLite leaves its index,
@@ -104,5 +105,6 @@ def _judged(page: list[Order], sagas: Sequence[Saga[Any]], lease: Lease | None) 
 
 
 async def _unsound(file: AuditedFile) -> list[Violation]:
-    """What SQLite itself says about the file."""
-    return [Violation(SOUND.name, SOUND.sentence, None, line) for line in await file.unsound()]
+    """What SQLite itself says about the file, and what is wrong between its rows."""
+    damaged = [Violation(SOUND.name, SOUND.sentence, None, line) for line in await file.unsound()]
+    return damaged + [Violation(WHOLE.name, WHOLE.sentence, None, line) for line in await file.half_done()]

@@ -17,6 +17,7 @@ from ..storage.connection import Connection, auditing, patiently
 from ..storage.failure import translate
 from ..storage.lease import read_lease
 from ..storage.migration import MIGRATIONS
+from .halves import BESIDE, half_done
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +61,10 @@ class AuditedFile:
         """What SQLite itself says about the file."""
         found = await self._read(_integrity)
         return [] if found == ["ok"] else found
+
+    async def half_done(self) -> list[str]:
+        """Rows that belong to nothing, or that cannot stand beside each other."""
+        return await self._read(lambda connection: list(half_done(connection, BESIDE)))
 
     async def lease(self) -> Lease:
         """Who owns the store."""

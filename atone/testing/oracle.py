@@ -91,6 +91,9 @@ SHUTDOWN = Check("S20 shutdown is no cancel", "A host that leaves or dies undoes
 SICK = Check("S10 nothing begins while the store is sick",
              "After a failed commit no step begins until the store was opened again.",
              sickness.begun_while_sick)  # fmt: skip
+WHOLE = Check("S8 one commit",
+              "History has no gaps, each line begins where the last one ended, the record where they end.",
+              _each(histories.gaps))  # fmt: skip
 SOUND = Check("S15 sound bytes", "Every stored byte is what was written.", histories.damaged)
 
 CHECKS: tuple[Check, ...] = (
@@ -112,8 +115,7 @@ CHECKS: tuple[Check, ...] = (
     Check("S6 one writer", "No order was written by an owner that was replaced, or never was.",
           _either(ownership.from_the_future, ownership.from_the_past)),
     Check("S7 an answer is durable", "What a client was told is on disk.", promises.lost),
-    Check("S8 one commit", "History has no gaps, each line begins where the last one ended, the record where they end.",
-          _each(histories.gaps)),
+    WHOLE,
     Check("S9 nothing on the unknown", "When a commit has failed, an order is read again before it is moved on.",
           sickness.built_on_the_unknown),
     SICK,

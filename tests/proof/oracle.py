@@ -15,6 +15,7 @@ from zlib import crc32
 
 from atone import CancelAnswer, Status
 from atone.testing import oracle as checks
+from atone.testing.halves import BESIDE, WITHIN, half_done
 from atone.testing.oracle import CHECKS
 
 from .book import Effects
@@ -37,31 +38,14 @@ _NOTHING_KEPT = {CancelAnswer.ALREADY_FINISHED, CancelAnswer.NOT_FOUND}
 _FINAL = {Status.COMPLETED, Status.COMPENSATED}
 _ACTIONS = ("reserve", "charge", "ship", "confirm")
 
-_HALVES = {
-    "an order without its input": "select id from actors left join inputs using (key) where inputs.key is null",
-    "an order and its history are of different revisions": """
-        select id from actors
-        where revision is not (select max(revision) from history where history.key = actors.key)""",
-    "a revision is missing in the history": """
-        select id from actors where revision + 1 is not
-            (select count(distinct revision) + (min(revision) = 1) from history where history.key = actors.key)""",
-    "an order without its definition": """
-        select id from actors where definition not in (select id from definitions)""",
-    "an order that was purged and is there": "select id from actors join tombstones using (id)",
-    "rows of an order that is not there": """
-        select key from inputs where key not in (select key from actors) union
-        select key from parts where key not in (select key from actors) union
-        select key from inbox where key not in (select key from actors) union
-        select key from history where key not in (select key from actors)""",
-}
-
 
 def kept(db: sqlite3.Connection, lines: Sequence[str]) -> list[str]:
     """Every promise in the book that the file does not keep, and everything in the file that is half done."""
     (tables,) = db.execute("select count(*) from sqlite_schema where name = 'actors'").fetchone()
     if not tables:
         return [f"{DURABLE}: a file without tables, after {line!r}" for line in lines[:1]]
-    return [*_damaged(db), *_half(db), *_lost(db, lines)]
+    half = [f"{WHOLE}: {one}" for one in half_done(db, {**WITHIN, **BESIDE})]
+    return [*_damaged(db), *half, *_lost(db, lines)]
 
 
 def _damaged(db: sqlite3.Connection) -> Iterator[str]:
@@ -75,11 +59,6 @@ def _damaged(db: sqlite3.Connection) -> Iterator[str]:
     )
     for query in sums:
         yield from (f"{SOUND}: wrong checksum at {id}" for id, found, body in db.execute(query) if found != crc32(body))
-
-
-def _half(db: sqlite3.Connection) -> Iterator[str]:
-    for what, query in _HALVES.items():
-        yield from (f"{WHOLE}: {what}, {id}" for (id,) in db.execute(query))
 
 
 def _lost(db: sqlite3.Connection, lines: Sequence[str]) -> Iterator[str]:

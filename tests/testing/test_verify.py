@@ -15,6 +15,7 @@ from atone import Coordinator, MemoryStore, OlderSchema, PermanentError, ReadOnl
 from atone.storage import Disk, NotAStore, StoreCorrupt
 from atone.storage.migration import MIGRATIONS
 from atone.testing import file, verify
+from atone.testing.halves import BESIDE
 from tests.testing.shop import SERVICES, Order, Payments, shop
 
 
@@ -205,12 +206,31 @@ async def test_a_file_that_is_written_while_it_is_taken_as_it_lies_is_read_again
         ("update history set begun = null where revision = 1 and key = 2", "S1 intent first"),
         ("update actors set status = 'RUNNING', phase = 1 where id = '1'", "L1 a way out"),
         ("update actors set epoch = 99", "S6 one writer"),
+        ("update actors set definition = 99 where id = '1'", "S8 one commit"),
+        ("insert into tombstones values ('1', 'shop', 1, '', 'COMPLETED', 0)", "S8 one commit"),
+        ("insert into inputs values (99, 0, x'7b7d')", "S8 one commit"),
+        ("insert into parts values (99, '0', 0, x'7b7d')", "S8 one commit"),
+        ("insert into inbox values (9, 99, 1, 'm', 'Approve', x'7b7d', 0, null)", "S8 one commit"),
+        ("insert into inbox values (9, 1, 1, 'm', 'Approve', x'7b7d', 0, 'CONSUMED')", "S8 one commit"),
+        (
+            "insert into history (key, revision, at, event, source, target) values (99, 1, 0, '', '', '')",
+            "S8 one commit",
+        ),
     ],
 )
 async def test_what_was_tampered_with_is_found(path: Path, statement: str, check: str) -> None:
     """By name, and only in the order that it concerns."""
     tamper(path, statement)
     assert check in await checks(path)
+
+
+@pytest.mark.parametrize("what", BESIDE)
+async def test_a_file_of_any_size_is_asked_in_little_memory(path: Path, what: str) -> None:
+    """No question sorts rows, or collects them."""
+    with closing(sqlite3.connect(path)) as db:
+        plan = [line for *_, line in db.execute(f"explain query plan {BESIDE[what]}")]
+    assert plan
+    assert not [line for line in plan if "TEMP B-TREE" in line or "LIST SUBQUERY" in line]
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
