@@ -21,15 +21,11 @@ else:
 
     import attrs
 
-    def _written(how: bool | Callable[[object], str]) -> Callable[[object], str]:
-        """What writes the value of a field."""
-        return how if callable(how) else repr
-
     @recursive_repr()
     def _shown(value: object) -> str:
         """As attrs would write it."""
         fields = [
-            f"{field.name}={_written(field.repr)(getattr(value, field.name, attrs.NOTHING))}"
+            f"{field.name}={(repr if field.repr is True else field.repr)(getattr(value, field.name, attrs.NOTHING))}"
             for field in attrs.fields(type(value))
             if field.repr
         ]
