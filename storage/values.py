@@ -29,7 +29,7 @@ else:
     def _shown(value: object) -> str:
         """As attrs would write it."""
         fields = [
-            f"{field.name}={_written(field.repr)(getattr(value, field.name, attrs.NOTHING))}"
+            f"{field.name}={(repr if field.repr is True else field.repr)(getattr(value, field.name, attrs.NOTHING))}"
             for field in attrs.fields(type(value))
             if field.repr
         ]

@@ -61,11 +61,19 @@ class Proof:
     def _round(self, share: float, seed: int) -> None:
         """Every layer once, two at a time: what one leaves of the processors while it waits, the other can use."""
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            sizes = [(layer, self.size or max(int(share * LAYERS[layer].size), 1)) for layer in self.layers]
-            for done in as_completed([threads.submit(self._torment, *size, seed) for size in sizes]):
+            begun = [threads.submit(self._torment, layer, self._size(layer, share), seed) for layer in self.layers]
+            for done in as_completed(begun):
                 if found := done.result():
-                    layer = found[0]
-                    self.report.add(*found, wanted=0 if self.is_over else dict(sizes)[layer])
+                    self.report.add(*found, wanted=0 if self.is_over else self._wanted(found[0], share))
+
+    def _size(self, layer: str, share: float) -> int:
+        """How much of a layer is planned."""
+        return self.size or LAYERS[layer].planned(share)
+
+    def _wanted(self, layer: str, share: float) -> int:
+        """How much of it must have been tried."""
+        kind = LAYERS[layer]
+        return int(self.size / (1 + kind.margin)) if self.size else int(share * kind.promised)
 
     def _torment(self, layer: str, size: int, seed: int) -> tuple[str, Counts, float] | None:
         """One run of one layer, as far as there is time, with what it did in how many seconds."""
@@ -130,7 +138,7 @@ def _again(options: argparse.Namespace) -> int:
         if (reason := why_not(layer)) is not None:
             print(f"– {layer} cannot run here: it {reason}")
             continue
-        counts += run(layer, options.size or LAYERS[layer].size, options.seed or 1, index=options.index)
+        counts += run(layer, options.size or LAYERS[layer].planned(), options.seed or 1, index=options.index)
     print("\n".join(counts.violations) or ("no violation" if counts.cases else "no such case: nothing was tried"))
     return bool(counts.violations) or not counts.cases
 

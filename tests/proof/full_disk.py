@@ -96,10 +96,10 @@ def fill_and_free(folder: Path, chance: random.Random, *, killed: bool) -> list[
         ballast.unlink()
     code = life.wait()
     if code != lives.DONE and not (killed and code == lives.REFUSED):
-        wrong.append(f"{oracle.END}: it ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.EXIT}: it ended with {code}: {lives.errors(folder)}")
     end = lives.begin(lambda: days.work(path, folder / "book", early + late), folder).wait()
     if end != lives.DONE:
-        wrong.append(f"{oracle.END}: with room again, it ended with {end}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.EXIT}: with room again, it ended with {end}: {lives.errors(folder)}")
     lines = book.read(folder / "book")
     return wrong + oracle.ended_well(path, lines, [order.id for order in early + late])
 

@@ -151,7 +151,7 @@ def suffer(rehearsal: Rehearsal, fault: Fault, folder: Path, *, again: bool = Fa
 
 def _judge(folder: Path, code: int, wanted: set[int]) -> list[str]:
     """How the process that was to meet the fault ended, and what it left behind."""
-    wrong = [] if code in wanted else [f"{oracle.END}: it ended with {code}: {lives.errors(folder)}"]
+    wrong = [] if code in wanted else [f"{oracle.EXIT}: it ended with {code}: {lives.errors(folder)}"]
     lines = book.read(folder / "book")
     if not any(line.startswith(("started", "do")) for line in lines):
         return wrong  # nothing was promised yet

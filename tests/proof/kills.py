@@ -19,7 +19,7 @@ from .io_faults import Rehearsal
 from .shop import Manner
 
 WORKERS = 6
-PER_CASE = 1.35
+PER_CASE = 1.25
 
 _LONGEST = 0.2  #: seconds that the workload takes when nobody interrupts it
 _IN_A_ROW = 3  #: kills of one host, or of one file's processes, before they are let alone
@@ -87,7 +87,7 @@ def leave(folder: Path, chance: random.Random) -> Counts:
         f"{oracle.SHUTDOWN}: undone although nobody asked for it, {line}" for line in lines if line.startswith("undo")
     ]
     if code != lives.DONE:
-        wrong.append(f"{oracle.END}: the next life ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.EXIT}: the next life ended with {code}: {lives.errors(folder)}")
     return Counts(violations=wrong + oracle.ended_well(path, lines, [order.id for order in placed]))
 
 
@@ -111,9 +111,9 @@ def crowd(folder: Path, chance: random.Random) -> Counts:
         if (code := life.wait()) == lives.REFUSED:  # the file was busy while it was opened
             code = lives.begin(work[number], folder).wait()
         if code != lives.DONE:
-            wrong.append(f"{oracle.END}: client {number} ended with {code}: {lives.errors(folder)}")
+            wrong.append(f"{oracle.EXIT}: client {number} ended with {code}: {lives.errors(folder)}")
     crew[0].signal(signal.SIGTERM)
     if (code := crew[0].wait()) not in {lives.DONE, lives.REFUSED}:
-        wrong.append(f"{oracle.END}: the host ended with {code}: {lives.errors(folder)}")
+        wrong.append(f"{oracle.EXIT}: the host ended with {code}: {lives.errors(folder)}")
     expected = [order.id for mine in placed for order in mine]
     return Counts(kills=kills, violations=wrong + oracle.ended_well(path, book.read(notes), expected))

@@ -31,7 +31,9 @@ def _named(name: str) -> str:
 INTENT, NET, ORDER = map(_named, ("S1 intent first", "S2 net zero", "S3 order at participants"))
 ONCE, DURABLE, WHOLE = map(_named, ("S4 exactly once", "S7 an answer is durable", "S8 one commit"))
 WRITER, TRUE, REPEATED = map(_named, ("S6 one writer", "S12 truthful answers", "S11 once"))
-SOUND, SICK, SHUTDOWN, END = checks.SOUND.name, checks.SICK.name, checks.SHUTDOWN.name, checks.STUCK.name
+SOUND, SICK, SHUTDOWN = checks.SOUND.name, checks.SICK.name, checks.SHUTDOWN.name
+#: How an order ends follows from its story, and how a process ends from what was done to it: the proof alone knows.
+END, EXIT = "the story's end", "the process's end"
 
 #: answers that no message stands behind
 _NOTHING_KEPT = {CancelAnswer.ALREADY_FINISHED, CancelAnswer.NOT_FOUND}

@@ -205,7 +205,7 @@ def revive(folder: Path, work: Callable[[Path], None] = days.two_days) -> list[s
     """Live the workload to its end on what is there."""
     code = lives.begin(lambda: work(folder), folder).wait()
     if code != lives.DONE:
-        return [f"{oracle.END}: a new life ended with {code}: {lives.errors(folder)}"]
+        return [f"{oracle.EXIT}: a new life ended with {code}: {lives.errors(folder)}"]
     return ended(folder, work)
 
 

@@ -17,7 +17,6 @@ from .layers import LAYERS
 
 _ROOT = Path(__file__).parents[2]
 _BESIDES = {"cases", "caught"}  #: what only the mutants are judged by
-_ENOUGH = 0.9  #: of what was wanted: how much a case counts is not the same each time
 
 
 @define
@@ -40,7 +39,7 @@ class Report:
         """A layer has run; to its end, where it is said how much of it was `wanted`."""
         self.counts += counts
         done = getattr(counts, LAYERS[layer].unit)
-        if done < _ENOUGH * wanted:
+        if done < wanted:
             self.short.append(f"{layer}: {done:,} of {wanted:,}")
         self.layers[layer] = self.layers.get(layer, 0) + done
         self.seconds[layer] = round(self.seconds.get(layer, 0.0) + seconds, 1)

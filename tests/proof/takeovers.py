@@ -87,7 +87,7 @@ def takeover(folder: Path, chance: random.Random) -> Counts:
         else [f"{oracle.END}: the orders of the first process did not end"]
     )
     if second.has_ended():  # it could not open a file that a stopped process had locked
-        wrong += [] if second.wait() == lives.REFUSED else [f"{oracle.END}: the second ended, {lives.errors(folder)}"]
+        wrong += [] if second.wait() == lives.REFUSED else [f"{oracle.EXIT}: the second ended, {lives.errors(folder)}"]
         second = _begin(folder, yours)
     wrong += (
         []
@@ -97,7 +97,7 @@ def takeover(folder: Path, chance: random.Random) -> Counts:
     for name, life in (("first", first), ("second", second)):
         life.signal(signal.SIGTERM)
         if (code := life.wait()) != lives.DONE:
-            wrong.append(f"{oracle.END}: the {name} ended with {code}: {lives.errors(folder)}")
+            wrong.append(f"{oracle.EXIT}: the {name} ended with {code}: {lives.errors(folder)}")
     wrong += oracle.ended_well(path, book.read(folder / "book"), [order.id for order in mine + yours])
     with closing(sqlite3.connect(path)) as db:
         wrong += [f"{oracle.WRITER}: moved on by a stale owner, {row}" for row in db.execute("select * from stale")]

@@ -15,6 +15,7 @@ from atone.sagas.events import Control, Ended, Finding, Probed, Refused, Returne
 from atone.sagas.progress import CauseKind, ParkReason, Reason, Status, StepStatus, Work
 from atone.storage import Phase, Snapshot
 
+from ..oracle import END
 from .mutant import mutant
 
 Planted = AbstractContextManager[object]
@@ -175,7 +176,7 @@ def retries_without_end() -> Planted:
     return patch.object(Draft, "may_retry", lambda self, index: self.saga.step(index).repeatable)
 
 
-@mutant("scenarios", "L1 an end")
+@mutant("scenarios", END)
 def cut_off_is_failed() -> Planted:
     """An attempt that a crash or a shutdown cut off is given up, and its order undone."""
     real = ladder._cut_off

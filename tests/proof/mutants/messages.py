@@ -22,6 +22,7 @@ from atone.sagas.events import Control, Verb
 from atone.storage import Advance, Done, Lane, Phase, Snapshot, StoreError
 from atone.storage.disk import Disk
 
+from ..oracle import END
 from .mutant import mutant
 
 Planted = AbstractContextManager[object]
@@ -99,7 +100,7 @@ def consumed_afterwards() -> Planted:
     return patch.object(Disk, "_advance", advance)
 
 
-@mutant("scenarios", "L1 an end")
+@mutant("scenarios", END)
 def timeout_first() -> Planted:
     """A wait that has run out is ended before a message that was accepted in time is taken."""
 
@@ -119,7 +120,7 @@ def timeout_first() -> Planted:
         return planted.pop_all()
 
 
-@mutant("scenarios", "L1 an end")
+@mutant("scenarios", END)
 def timer_lost() -> Planted:
     """A wait knows until when it lasts only as long as its process lives."""
     real, arm = OrderBehaviour.encode, Actor.arm
