@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from attrs import define, field, frozen
 
-from ..sagas import Saga, Status, Step, Zone
+from ..sagas import Receive, Saga, Status, Step, Zone
 from ..sagas.context import idempotency_key
 from ..storage import HistoryRow, Lease, Record
 from .journal import Journal
@@ -33,10 +33,13 @@ class Violation:
 class Promise:
     """What a client was told."""
 
-    what: str  #: start, send or cancel
+    what: str  #: start, send, cancel, or what an operator asks for
     order: str
     id: str
     answer: str
+    kind: str = ""  #: the type of a message, where it is known
+    asked: int = 0  #: how many events the journal had when the client asked
+    told: int | None = None  #: the same of the answer; `None` where nobody has looked
 
 
 @frozen
@@ -48,6 +51,9 @@ class Intent:
     work: str  #: action, probe or compensation
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.step}/{self.work}/{self.number}"
+
 
 @define(eq=False)
 class Trail:
@@ -56,6 +62,7 @@ class Trail:
     record: Record
     rows: Sequence[HistoryRow]
     saga: Saga[Any] | None  #: `None` where it was not given
+    exact: bool = False  #: whether the saga is the one that ran, with each of its settings
     _slots: dict[str, int] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -70,6 +77,17 @@ class Trail:
                 step, work, number = token.split("/")
                 found.append(Intent(row.seq, step, work, int(number)))
         return found
+
+    @cached_property
+    def _begun(self) -> dict[int, list[Intent]]:
+        lines: dict[int, list[Intent]] = {}
+        for intent in self.intents:
+            lines.setdefault(intent.seq, []).append(intent)
+        return lines
+
+    def begun(self, row: HistoryRow) -> Sequence[Intent]:
+        """The attempts that a line announces."""
+        return self._begun.get(row.seq, ()) if row.entry.begun else ()
 
     @cached_property
     def status(self) -> str:
@@ -120,7 +138,17 @@ class Trail:
 
     def accepted(self, verb: str) -> list[HistoryRow]:
         """A person's requests that were accepted."""
-        return [row for row in self.events(verb) if (row.entry.note or "").startswith("ACCEPTED")]
+        return [row for row in self.events(verb) if self.agreed(row)]
+
+    def agreed(self, row: HistoryRow) -> bool:
+        """Whether a line that tells of a person's request says that it was accepted."""
+        return (row.entry.note or "").startswith("ACCEPTED")
+
+    def declined(self, row: HistoryRow) -> bool:
+        """Whether a line tells of a message that turns the order back."""
+        place = self.place(row.entry.step or "") if row.entry.event == "RECEIVED" else None
+        slot = self.saga.slots[place] if self.saga is not None and place is not None else None
+        return isinstance(slot, Receive) and row.entry.note in slot.declines
 
     def resolved(self, step: str, after: int) -> bool:
         """Whether a person answered for this step after a moment."""
@@ -161,7 +189,9 @@ class Evidence:
 
     def __attrs_post_init__(self) -> None:
         sagas = {one.definition: one for one in self.sagas}
-        trails = {record.id: Trail(record, rows, sagas.get(record.definition)) for record, rows in self.orders}
+        trails = {
+            record.id: Trail(record, rows, sagas.get(record.definition), self.exact) for record, rows in self.orders
+        }
         object.__setattr__(self, "trails", trails)
         known = [one for one in trails.values() if one.saga is not None]
         owners: dict[str, tuple[str, str, str]] = {}
