@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from ..storage import Accept, Advance, Create, Created, Lane, Phase
-from .evidence import Evidence, Promise, Trail
+from ..storage import Accept, Accepted, Advance, Create, Created, Lane, Phase
+from .evidence import Evidence, Promise
 from .journal import Committed
+from .trail import Trail
 
 Found = Iterator[tuple[str | None, str]]
 
@@ -26,6 +27,7 @@ class Diary:
     created: dict[str, int] = field(factory=dict)
     ended: dict[str, int] = field(factory=dict)
     accepted: dict[tuple[str, str], int] = field(factory=dict)  #: messages of the data lane
+    waiting: dict[int, tuple[str, str]] = field(factory=dict)  #: those that nothing has consumed yet
     decided: dict[tuple[str, str, str], int] = field(factory=dict)  #: an order, a request and its first such answer
 
     @classmethod
@@ -36,14 +38,17 @@ class Diary:
             if not isinstance(event, Committed):
                 continue
             write, result = event
-            if type(write) is Accept and write.lane is Lane.DATA:
+            if type(write) is Accept and write.lane is Lane.DATA and type(result) is Accepted:
                 diary.accepted.setdefault((write.actor, write.id), place)
+                diary.waiting[result.seq] = (write.actor, write.id)
             elif type(write) is Create and type(result) is Created:
                 ids[result.key] = write.id
                 diary.created[write.id] = place
                 diary._moved(write.id, write, place)
             elif type(write) is Advance:
                 diary._moved(ids[write.key], write, place)
+                for seq, _ in write.consumed:
+                    diary.waiting.pop(seq, None)
         return diary
 
     def _moved(self, id: str, write: Create | Advance, place: int) -> None:
@@ -72,6 +77,16 @@ def given_early(evidence: Evidence) -> Found:
                 order,
                 f"{promise.what} {promise.id} was answered {answer}, and that was not on disk".replace("  ", " "),
             )
+
+
+def vanished(evidence: Evidence) -> Found:
+    """Messages that were accepted, were consumed by nothing, and do not wait any more."""
+    if not any(one.what == "send" and one.told is not None for one in evidence.promises):
+        return
+    for order, id in Diary.of(evidence).waiting.values():
+        trail = evidence.trails.get(order)
+        if trail is not None and id not in {message.id for message in trail.record.messages}:
+            yield order, f"message {id} was accepted, and neither waits nor was consumed"
 
 
 def untrue(evidence: Evidence) -> Found:

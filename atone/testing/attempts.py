@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ..sagas.progress import Work
-from .evidence import Evidence, Trail
+from .evidence import Evidence
 from .journal import GivenUp
+from .trail import Trail
 
 #: How history names the ends of attempts: the work, and whether it succeeded.
 _ENDS = {

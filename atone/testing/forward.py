@@ -8,7 +8,7 @@ from typing import Any
 from ..sagas import Receive, Saga, Status
 from ..sagas.progress import ParkReason
 from ..storage import HistoryRow
-from .evidence import Trail
+from .trail import Trail
 
 #: What says that a place of the saga is behind the order.
 _PASSES = {"RETURNED", "PROBE_HAPPENED", "RECEIVED"}

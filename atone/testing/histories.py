@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from ..sagas import Status, standing
 from ..sagas.snapshot import restore
 from ..storage import HistoryRow, Phase, Undecodable
-from .evidence import Evidence, Trail
+from .evidence import Evidence
+from .trail import Trail
 
 
 def damaged(evidence: Evidence) -> Iterator[tuple[str | None, str]]:

@@ -28,7 +28,8 @@ from . import (
     turning,
     undoing,
 )
-from .evidence import Evidence, Trail, Violation
+from .evidence import Evidence, Violation
+from .trail import Trail
 
 #: Yields the order and the detail of each violation.
 Find = Callable[[Evidence], Iterator[tuple[str | None, str]]]
@@ -122,7 +123,7 @@ CHECKS: tuple[Check, ...] = (
     Check("S6 one writer", "No order was written by an owner that was replaced, or never was.",
           _either(ownership.from_the_future, ownership.from_the_past)),
     Check("S7 an answer is durable", "What a client was told is on disk.",
-          _either(promises.lost, answers.given_early)),
+          _either(promises.lost, answers.given_early, answers.vanished)),
     Check("S8 one commit", "History has no gaps, each line begins where the last one ended, the record where they end.",
           _each(histories.gaps)),
     Check("S9 nothing on the unknown", "When a commit has failed, an order is read again before it is moved on.",

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from ..sagas import Status
 from ..storage import HistoryRow
-from .evidence import Intent, Trail
+from .trail import Intent, Trail
 
 _DONE = {"RETURNED", "PROBE_HAPPENED"}
 _REFUSED = {"REFUSED", "PROBE_NEVER_WILL_HAPPEN"}

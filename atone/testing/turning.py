@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..sagas import Status, Step
 from ..sagas.progress import Work
 from ..storage import HistoryRow
-from .evidence import Trail
+from .trail import Trail
 
 #: Reasons that need no person's consent, and no count of tries.
 _REASONS = {"REFUSED", "PROBE_NEVER_WILL_HAPPEN", "TIMEOUT", "DEADLINE"}

@@ -16,6 +16,7 @@ from tests.testing.shop import patient, shop
 NOWHERE, THE_END = Snapshot(RUNNING, Phase.ACTIVE, b""), Snapshot("COMPLETED", Phase.FINAL, b"")
 WHERE = Definition(shop.name, shop.version, shop.fingerprint)
 BEGINS = Create("1", WHERE, b"", 0.0, NOWHERE, (Entry("BEGUN", RUNNING, RUNNING, begun="reserve/action/1"),), 1, 1)
+UNUSED = ((1, "UNUSED"),)
 
 
 def told(*promises: Promise, lines: Sequence[Line] = BEST[:2], **options: Any) -> set[str]:
@@ -23,7 +24,9 @@ def told(*promises: Promise, lines: Sequence[Line] = BEST[:2], **options: Any) -
     return names(judge(Evidence([order(lines, **options)], [shop], (), promises)))
 
 
-def heard(what: str, answer: str, told: int, asked: int = 0, id: str = "m") -> set[str]:
+def heard(  # noqa: PLR0917
+    what: str, answer: str, told: int, asked: int = 0, id: str = "m", consumed: tuple[tuple[int, str], ...] = UNUSED
+) -> set[str]:
     """The checks that an answer breaks which was given after so many events of this journal."""
     moves = [Entry("CANCEL", RUNNING, RUNNING, note="TOO_LATE; by a: b")]
     journal = Journal()
@@ -31,7 +34,7 @@ def heard(what: str, answer: str, told: int, asked: int = 0, id: str = "m") -> s
         (BEGINS, Created(1)),
         (Accept("1", "m", Lane.DATA, "Approve", b"", 0.0, 9), Accepted(1, 1)),
         (Advance(1, 2, 1, 0.0, NOWHERE, tuple(moves)), Done()),
-        (Advance(1, 3, 1, 0.0, THE_END, ()), Done()),
+        (Advance(1, 3, 1, 0.0, THE_END, (), consumed), Done()),
     ):
         journal.committed(write, result)
     late: Line = ("CANCEL", None, None, RUNNING, RUNNING, None)
@@ -86,6 +89,12 @@ def test_a_message_is_on_disk_before_anybody_hears_so(answer: str) -> None:
     assert heard("send", answer, told=1) == {"S7 an answer is durable"}
     assert heard("send", answer, told=4, id="other") == {"S7 an answer is durable"}
     assert "S7 an answer is durable" in told(Promise("send", "1", "m", answer))
+
+
+def test_a_message_that_was_accepted_does_not_vanish() -> None:
+    """Something has consumed it, or it waits."""
+    assert heard("send", "ACCEPTED", told=2) == set()
+    assert heard("send", "ACCEPTED", told=2, consumed=()) == {"S7 an answer is durable"}
 
 
 def test_a_start_and_a_decision_are_on_disk_before_anybody_hears_of_them() -> None:
