@@ -21,10 +21,6 @@ else:
 
     import attrs
 
-    def _written(how: bool | Callable[[object], str]) -> Callable[[object], str]:
-        """What writes the value of a field."""
-        return how if callable(how) else repr
-
     @recursive_repr()
     def _shown(value: object) -> str:
         """As attrs would write it."""

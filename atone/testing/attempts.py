@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from ..sagas.progress import Work
 from ..sagas.runner import NO_ANSWER
-from .evidence import Evidence, Trail
+from .evidence import Evidence
 from .journal import GivenUp
+from .trail import Trail
 
 #: How history names the ends of attempts: the work, and whether it succeeded.
 _ENDS = {

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from ..sagas.access import ID_LENGTH, MAILBOX
 from ..storage.codec import LIMIT
-from .evidence import Evidence, Trail
+from .evidence import Evidence
+from .trail import Trail
 
 #: What a client is told of a request that was refused as it is, before anything was written.
 REFUSED = frozenset({"MailboxFull", "TooLarge", "Unencodable", "Undecodable", "InvalidId"})

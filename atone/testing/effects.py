@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..sagas import Status
-from .evidence import Evidence, Trail
+from .evidence import Evidence
 from .services import FakeService
+from .trail import Trail
 
 
 def _effects(evidence: Evidence) -> Iterator[tuple[Trail, str, FakeService, str, int]]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, cast
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from ..sagas import Saga, Status, Step, Zone
+from ..sagas import Saga
 from ..sagas.context import idempotency_key
 from ..storage import HistoryRow, Lease, Record
 from .journal import Journal
 from .services import FakeService
+from .trail import Trail
 
 
 @frozen
@@ -33,115 +34,13 @@ class Violation:
 class Promise:
     """What a client was told."""
 
-    what: str  #: start, send or cancel
+    what: str  #: start, send, cancel, or what an operator asks for
     order: str
     id: str
     answer: str
-
-
-@frozen
-class Intent:
-    """An attempt that history says may be sent."""
-
-    seq: int
-    step: str
-    work: str  #: action, probe or compensation
-    number: int
-
-
-@define(eq=False)
-class Trail:
-    """The history of one order, taken apart."""
-
-    record: Record
-    rows: Sequence[HistoryRow]
-    saga: Saga[Any] | None  #: `None` where it was not given
-    _slots: dict[str, int] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._slots = {slot.name: i for i, slot in enumerate(self.saga.slots)} if self.saga is not None else {}
-
-    @cached_property
-    def intents(self) -> list[Intent]:
-        """Every attempt that was allowed to be sent, in order."""
-        found: list[Intent] = []
-        for row in self.rows:
-            for token in (row.entry.begun or "").split():
-                step, work, number = token.split("/")
-                found.append(Intent(row.seq, step, work, int(number)))
-        return found
-
-    @cached_property
-    def status(self) -> str:
-        """The status on disk."""
-        return self.record.snapshot.status
-
-    @property
-    def final(self) -> bool:
-        """Whether the order has ended."""
-        return Status(self.status).final
-
-    @property
-    def names(self) -> list[str]:
-        """The steps that history mentions, in order of their first intent."""
-        return list(dict.fromkeys(intent.step for intent in self.intents))
-
-    def events(self, *names: str, step: str | None = None, after: int = -1) -> list[HistoryRow]:
-        """History rows of some events."""
-        return [
-            row
-            for row in self.rows
-            if row.entry.event in names and row.seq > after and (step is None or row.entry.step == step)
-        ]
-
-    def sent(self, step: str, work: str) -> list[Intent]:
-        """The intents of one kind of work of a step."""
-        return [one for one in self.intents if one.step == step and one.work == work]
-
-    def zone(self, step: str) -> Zone | None:
-        """Which way a step recovers; `None` without the saga."""
-        return self.saga.zone(self._slots[step]) if self.saga is not None and step in self._slots else None
-
-    def place(self, step: str) -> int | None:
-        """The place of a step in its saga."""
-        return self._slots.get(step)
-
-    def owed(self, step: str) -> bool:
-        """Whether an effect of this step would have to be undone."""
-        if self.saga is None or self.zone(step) is not Zone.COMPENSATABLE:
-            return False
-        slot = self.saga.slots[self._slots[step]]
-        return isinstance(slot, Step) and not slot.read_only
-
-    @property
-    def pivot(self) -> str | None:
-        """The name of the point of no return."""
-        return self.saga.slots[self.saga.pivot].name if self.saga is not None and self.saga.pivot is not None else None
-
-    def accepted(self, verb: str) -> list[HistoryRow]:
-        """A person's requests that were accepted."""
-        return [row for row in self.events(verb) if (row.entry.note or "").startswith("ACCEPTED")]
-
-    def resolved(self, step: str, after: int) -> bool:
-        """Whether a person answered for this step after a moment."""
-        for verb in ("RESOLVE", "SKIP"):
-            for row in self.accepted(verb):
-                parks = [one for one in self.events("PARKED") if one.seq < row.seq]
-                if row.seq > after and parks and parks[-1].entry.step == step:
-                    return True
-        return False
-
-    def succeeded(self, step: str) -> bool:
-        """Whether the action of a step is known to have had its effect."""
-        return bool(self.events("RETURNED", "PROBE_HAPPENED", step=step)) or self.resolved(step, -1)
-
-    def cleared(self, step: str) -> bool:
-        """Whether it is proven that no attempt of the action had an effect."""
-        sent = self.sent(step, "action")
-        if self.events("PROBE_NEVER_WILL_HAPPEN", step=step, after=sent[-1].seq):
-            return True
-        refused = {row.entry.attempt for row in self.events("REFUSED", step=step)}
-        return {one.number for one in sent} <= refused
+    kind: str = ""  #: the type of a message, where it is known
+    asked: int = 0  #: how many events the journal had when the client asked
+    told: int | None = None  #: the same of the answer; `None` where nobody has looked
 
 
 @frozen
@@ -161,7 +60,9 @@ class Evidence:
 
     def __attrs_post_init__(self) -> None:
         sagas = {one.definition: one for one in self.sagas}
-        trails = {record.id: Trail(record, rows, sagas.get(record.definition)) for record, rows in self.orders}
+        trails = {
+            record.id: Trail(record, rows, sagas.get(record.definition), self.exact) for record, rows in self.orders
+        }
         object.__setattr__(self, "trails", trails)
         known = [one for one in trails.values() if one.saga is not None]
         owners: dict[str, tuple[str, str, str]] = {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..sagas import Receive, Status, standing
+from ..sagas import Status, standing
 from ..sagas.snapshot import restore
 from ..storage import HistoryRow, Phase, Undecodable
-from .evidence import Evidence, Trail
+from .evidence import Evidence
+from .trail import Trail
 
 
 def damaged(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
@@ -89,27 +90,6 @@ def past_pivot(trail: Trail) -> Iterator[str]:
     back = [one for one in trail.intents if one.work == "compensation" and one.seq > sent[0].seq]
     if back and not trail.cleared(pivot) and not trail.resolved(pivot, sent[0].seq):
         yield f"{back[0].step} was undone although {pivot} may have happened"
-
-
-def unfinished(trail: Trail) -> Iterator[str]:
-    """Steps that did not succeed in an order that says it is complete."""
-    if trail.status != Status.COMPLETED or trail.saga is None:
-        return
-    for slot in trail.saga.slots:
-        if isinstance(slot, Receive):
-            continue
-        if not trail.succeeded(slot.name):
-            yield f"{slot.name} did not succeed"
-
-
-def cancelled_and_went_on(trail: Trail) -> Iterator[str]:
-    """Steps begun after a cancel was accepted."""
-    for row in trail.accepted("CANCEL"):
-        forward = [one for one in trail.intents if one.seq >= row.seq and one.work == "action"]
-        if forward:
-            yield f"{forward[0].step} was begun after the cancel was accepted"
-        if trail.status == Status.COMPLETED:
-            yield "the order ended as COMPLETED"
 
 
 def too_late_too_early(trail: Trail) -> Iterator[str]:

@@ -11,20 +11,25 @@ from collections.abc import Callable, Iterator
 from attrs import frozen
 
 from . import (
+    answers,
     attempts,
     bounds,
     deliveries,
     effects,
+    forward,
     histories,
     ownership,
     promises,
     purity,
+    repeats,
     requests,
     sickness,
     timers,
+    turning,
     undoing,
 )
-from .evidence import Evidence, Trail, Violation
+from .evidence import Evidence, Violation
+from .trail import Trail
 
 #: Yields the order and the detail of each violation.
 Find = Callable[[Evidence], Iterator[tuple[str | None, str]]]
@@ -68,15 +73,12 @@ def _exactly(find: Callable[[Trail], Iterator[str]]) -> Find:
     return look
 
 
-def _either(
-    one: Find,
-    other: Find,
-) -> Find:
-    """A check that looks at two kinds of evidence."""
+def _either(*finds: Find) -> Find:
+    """A check that looks at several kinds of evidence."""
 
     def look(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
-        yield from one(evidence)
-        yield from other(evidence)
+        for find in finds:
+            yield from find(evidence)
 
     return look
 
@@ -99,6 +101,8 @@ SOUND = Check("S15 sound bytes", "Every stored byte is what was written.", histo
 CHECKS: tuple[Check, ...] = (
     Check("S1 intent first", "Every attempt is announced on disk before it is sent, and ends at most once.",
           _either(_each(attempts.unannounced), requests.sent_early)),
+    Check("S1 one at a time", "An attempt begins when the one before has ended, and nothing is undone beside a step.",
+          _each(repeats.at_once)),
     Check("S2 no forgotten effect", "An order is COMPENSATED only when all that may have happened was undone.",
           _each(undoing.forgotten)),
     Check("S2 net zero", "An order that ended COMPENSATED leaves no effect at any participant.", effects.left_behind),
@@ -108,22 +112,34 @@ CHECKS: tuple[Check, ...] = (
           effects.undone_in_order),
     Check("S4 one end", "An order that has ended never changes again.", _each(histories.two_ends)),
     Check("S4 past the pivot", "Once the pivot may have happened, nothing turns back.", _each(histories.past_pivot)),
-    Check("S4 complete", "An order is COMPLETED only when every step succeeded.", _each(histories.unfinished)),
+    Check("S4 in order", "A step begins when all that stands before it is done, and every awaited message came.",
+          _each(forward.out_of_order)),
+    Check("S4 no repeat", "What has succeeded, was undone or refused is not sent again, unless a person asks for it.",
+          _each(repeats.once_more)),
+    Check("S4 turning back", "An order turns back for a reason that stands in history, and never goes forward again.",
+          _each(turning.without_reason)),
+    Check("S4 complete", "An order is COMPLETED only when every step succeeded, and every awaited message came.",
+          _each(forward.unfinished)),
     Check("S4 exactly once", "Every effect of a COMPLETED order stands exactly once.", effects.not_once),
     Check("S5 stable keys", "Participants are called under keys made from `ctx.key` or `ctx.action_key`.",
           _either(effects.strange_keys, requests.under_strange_keys)),
     Check("S6 one writer", "No order was written by an owner that was replaced, or never was.",
           _either(ownership.from_the_future, ownership.from_the_past)),
-    Check("S7 an answer is durable", "What a client was told is on disk.", promises.lost),
+    Check("S7 an answer is durable", "What a client was told is on disk.",
+          _either(promises.lost, answers.given_early, answers.vanished)),
     WHOLE,
     Check("S9 nothing on the unknown", "When a commit has failed, an order is read again before it is moved on.",
           sickness.built_on_the_unknown),
     SICK,
     Check("S11 once", "A request changes an order at most once, however often it comes.",
           _either(deliveries.received_twice, deliveries.taken_twice)),
-    Check("S12 cancel means stop", "After an accepted cancel no step begins, and the order is never COMPLETED.",
-          _each(histories.cancelled_and_went_on)),
-    Check("S12 truthful answers", "What a cancel was answered is true, and stays so.", promises.untrue),
+    Check("S12 cancel means stop",
+          "After an accepted cancel, a decline or a time that is over no step begins; the order is never COMPLETED.",
+          _each(forward.stopped_and_went_on)),
+    Check("S12 held means still", "Nothing begins in an order that is suspended or parked, until that is lifted.",
+          _each(forward.begun_while_held)),
+    Check("S12 truthful answers", "What a client was answered is true, and stays so.",
+          _either(promises.contradicted, answers.untrue, answers.undecided, _each(turning.cancelled_already))),
     Check("S12 too late", "TOO_LATE is said only where the pivot had begun before, on disk.",
           _each(histories.too_late_too_early)),
     Check("S13 time", "Nothing that waits for a time ends before it, by the clock that was written down.",

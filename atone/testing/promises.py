@@ -16,9 +16,9 @@ def lost(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
         if trail is None:
             if promise.answer in REFUSED:
                 continue
-            if promise.what == "start" or promise.answer in {"ACCEPTED", "TOO_LATE"}:
+            if promise.what == "start" or promise.answer in {"ACCEPTED", "DUPLICATE", "TOO_LATE", "ALREADY_CANCELLING"}:
                 yield promise.order, f"{promise.what} was answered {promise.answer}, and the order is not on disk"
-        elif promise.what == "send" and promise.answer == "ACCEPTED" and not trail.final:
+        elif promise.what == "send" and promise.answer in {"ACCEPTED", "DUPLICATE"} and not trail.final:
             waiting = {message.id for message in trail.record.messages}
             gone.setdefault(promise.order, set()).update({promise.id} - waiting)
     for order, ids in gone.items():
@@ -27,18 +27,15 @@ def lost(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
             yield order, f"{', '.join(sorted(ids))} accepted, and not waiting; messages received: {taken}"
 
 
-def untrue(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
-    """Cancels that were answered one thing and got another."""
+def contradicted(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
+    """Cancels that were answered one thing and then another, or against what is on disk."""
     first: dict[tuple[str, str], str] = {}
     for promise in evidence.promises:
         trail = evidence.trails.get(promise.order)
-        if promise.what != "cancel" or trail is None:
+        if promise.what != "cancel" or trail is None or promise.answer == "NOT_FOUND":  # nobody was there to keep it
             continue
         if first.setdefault((promise.order, promise.id), promise.answer) != promise.answer:
             yield promise.order, f"the repeat of {promise.id} was answered {promise.answer}"
-        decided = {(row.entry.note or "").partition(";")[0] for row in trail.events("CANCEL")}
-        if promise.answer in {"ACCEPTED", "TOO_LATE"} and promise.answer not in decided:
-            yield promise.order, f"cancel was answered {promise.answer}, and history does not say so"
         pivot = trail.pivot
         if promise.answer == "TOO_LATE" and pivot is not None and not trail.sent(pivot, "action"):
             yield promise.order, f"cancel was answered TOO_LATE, and {pivot} was never begun"

@@ -62,7 +62,7 @@ class Simulation(Witness):
         answer = self._ask(
             "send", order, message_id, lambda coordinator: coordinator.order(order).send(message, id=message_id)
         )
-        self._promise("send", order, message_id, str(answer))
+        self._promise("send", order, message_id, str(answer), type(message).__name__)
         return answer
 
     async def cancel(
@@ -72,7 +72,12 @@ class Simulation(Witness):
         self._messages += 1
         message_id = id if id is not None else f"cancel-{self._messages}"
         self.world.tell("client", f"cancel {order}")
-        answer = self._processes.ask(lambda coordinator: coordinator.order(order).cancel(reason, by=by, id=message_id))
+        answer = self._ask(
+            "cancel",
+            order,
+            message_id,
+            lambda coordinator: coordinator.order(order).cancel(reason, by=by, id=message_id),
+        )
         self._promise("cancel", order, message_id, str(answer))
         return answer
 

@@ -57,6 +57,7 @@ class Site:
         self.medium: Medium = medium(self._journal.committed)
         self._observer: Observer | None = None
         self._promises: list[Promise] = []
+        self._asked = 0  #: events of the journal when a client last asked
         self.world.asked, self.world.answered = self._journal.asked, self._journal.succeeded.add
         self._answered: set[str] = set()  #: ids of orders whose start a client has heard of
         self._messages = 0
@@ -175,14 +176,15 @@ class Site:
 
     def _ask(self, what: str, order: str, id: str, call: Callable[[Coordinator], Coroutine[Any, Any, T]]) -> T:
         """Make a client's call, and remember that it was refused, where it was."""
+        self._asked = len(self._journal.events)
         try:
             return self._processes.ask(call)
         except REFUSALS as error:
             self._promise(what, order, id, type(error).__name__)
             raise
 
-    def _promise(self, what: str, order: str, id: str = "", answer: str = "") -> None:
-        self._promises.append(Promise(what, order, id, answer))
+    def _promise(self, what: str, order: str, id: str = "", answer: str = "", kind: str = "") -> None:
+        self._promises.append(Promise(what, order, id, answer, kind, self._asked, len(self._journal.events)))
         self.world.tell("client", f"{what} {order}: {answer}" if answer else f"{what} {order}: answered")
 
     def observer(self) -> Observer:

@@ -10,8 +10,9 @@ from ..sagas import Receive, Saga, Status
 from ..sagas.behaviour import WORDS
 from ..sagas.snapshot import decode
 from ..storage import Advance, Create, Created, Quarantine, Record, Snapshot
-from .evidence import Evidence, Trail
+from .evidence import Evidence
 from .journal import Committed
+from .trail import Trail
 
 #: Rows that lead to a wait in the very moment that they tell of.
 _LEADS_ON = {"BEGUN", "RETURNED", "PROBE_HAPPENED", "RECEIVED"}

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from ..sagas import Status, Step
 from ..sagas.progress import Work
-from .evidence import Trail
+from .trail import Trail
 
 _UNDONE = "COMPENSATION_RETURNED"
 _FAILED = {"COMPENSATION_IN_DOUBT", "COMPENSATION_REFUSED"}

@@ -43,8 +43,9 @@ class Customer:
             await act()
 
     async def _start(self, ticket: Ticket) -> None:
+        asked = self._now
         await self.season.ask(lambda one: one.start(self.season.programs[0].saga, ticket, id=ticket.id))
-        self._promise("start", "", "")
+        self._promise(asked, "start")
 
     async def _repeat(self) -> None:
         self.season.happened["client: started twice"] += 1
@@ -59,19 +60,24 @@ class Customer:
     async def _cancel(self) -> None:
         chance, number = self.season.chance, f"cancel-{self.ticket.id}"
         for _ in range(1 + (chance.random() < 0.2)):
+            asked = self._now
             answer = await self._decided(
                 lambda order: order.cancel("changed their mind", by="carol", id=number, timeout=3.0)
             )
-            self._promise("cancel", number, str(answer))
+            self._promise(asked, "cancel", number, str(answer))
             self.season.happened[f"cancel: {answer}"] += 1
 
     async def _suspend(self) -> None:
         chance = self.season.chance
+        asked = self._now
         answer = await self._decided(lambda order: order.suspend(by="dave", why="to look at it"))
+        self._promise(asked, "suspend", "", str(answer))
         self.season.happened[f"suspend: {answer}"] += 1
         if chance.random() < 0.7:
             await asyncio.sleep(chance.random() * 4)
+            asked = self._now
             answer = await self._decided(lambda order: order.resume(by="dave", why="seen"))
+            self._promise(asked, "resume", "", str(answer))
             self.season.happened[f"resume: {answer}"] += 1
 
     async def _say(self) -> None:
@@ -79,15 +85,20 @@ class Customer:
         message = chance.choice((Yes("alice"), Yes("alice"), No("bob"), Note("hello")))
         number = f"word-{chance.randrange(4)}"
         for _ in range(1 + (chance.random() < 0.3)):
+            asked = self._now
             answer = await self.season.ask(lambda one: one.order(self.ticket.id).send(message, id=number))
-            self._promise("send", number, str(answer))
+            self._promise(asked, "send", number, str(answer), type(message).__name__)
             self.season.happened[f"send: {answer}"] += 1
 
     async def _decided(self, verb: Callable[[Handle], Coroutine[Any, Any, Any]]) -> Any:
         return await decided(self.season, self.ticket.id, verb)
 
-    def _promise(self, what: str, number: str, answer: str) -> None:
-        self.season.promises.append(Promise(what, self.ticket.id, number, answer))
+    @property
+    def _now(self) -> int:
+        return len(self.season.journal.events)
+
+    def _promise(self, asked: int, what: str, number: str = "", answer: str = "", kind: str = "") -> None:
+        self.season.promises.append(Promise(what, self.ticket.id, number, answer, kind, asked, self._now))
 
 
 async def decided(season: Season, id: str, verb: Callable[[Handle], Coroutine[Any, Any, Any]]) -> Any:
@@ -128,7 +139,10 @@ class Operator:
         name, verb = season.chance.choice(verbs)(record, park)
         if verb is None:
             return
+        asked = len(season.journal.events)
         answer = await decided(season, record.id, verb)
+        told = len(season.journal.events)
+        season.promises.append(Promise(name, record.id, "", str(answer), "", asked, told))
         season.happened[f"{name} {park.reason}: {answer}"] += 1
         if answer == VerbAnswer.STALE:
             season.happened["verb: stale"] += 1

@@ -1,4 +1,4 @@
-"""Every scenario of `stories.py` in a simulated world, once undisturbed, and once killed before each callback.
+"""Every scenario of `stories` and `requests` in a simulated world, once undisturbed, and killed before each callback.
 
 Judged by the oracle of `atone.testing`, and by how each order must end.
 """
@@ -12,10 +12,12 @@ from pathlib import Path
 from atone import Status
 from atone.testing import SagaFailure, Simulation
 
-from . import oracle
+from . import oracle, requests, stories
 from .counts import UNFORESEEN, Case, Counts
+from .scenario import SCENARIOS, Scenario
 from .small import EFFECTS, SERVICES
-from .stories import SCENARIOS, Scenario
+
+__all__ = ["requests", "stories"]  # which tell of the scenarios
 
 WORKERS = 2
 PER_CASE = 1

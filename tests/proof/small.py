@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from attrs import frozen
 
@@ -35,6 +34,13 @@ class Approve:
     """A person says yes."""
 
     words: str = "yes"
+
+
+@frozen
+class Decline:
+    """A person says no."""
+
+    words: str = "no"
 
 
 class Stock(FakeService):
@@ -134,14 +140,12 @@ async def unweigh(order: Order) -> None:
 SOON = 2.6
 
 
-def _approval(name: str) -> Any:
-    return receive(Approve, timeout=timedelta(seconds=SOON), name=name)
-
+_approval = receive(Approve | Decline, decline=Decline, timeout=timedelta(seconds=SOON), name="approval")
 
 straight = Saga("straight", input=Order, steps=[reserve, charge, ship])
 grouped = Saga("grouped", input=Order, steps=[parallel(reserve, pack), charge, ship])
 asking = Saga("asking", input=Order, steps=[reserve, probed, ship])
-waiting = Saga("waiting", input=Order, steps=[reserve, _approval("approval"), charge, ship])
+waiting = Saga("waiting", input=Order, steps=[reserve, _approval, charge, ship])
 twofold = Saga(
     "twofold", input=Order, steps=[reserve, receive(Approve, name="one"), receive(Approve, name="two"), ship]
 )

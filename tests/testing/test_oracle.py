@@ -29,6 +29,8 @@ from tests.testing.orders import (
 )
 from tests.testing.shop import Payments, Stock, shop
 
+AGAIN: Line = ("IN_DOUBT", "charge", 1, RUNNING, RUNNING, "charge/action/2")
+
 
 @pytest.mark.parametrize("lines", [GOOD, BEST, GOOD[:3], BEST[:1]])
 def test_a_sound_history_breaks_nothing(lines: Sequence[Line]) -> None:
@@ -64,29 +66,33 @@ def test_a_probe_that_closed_the_key_clears_the_debt() -> None:
     never: Line = ("PROBE_NEVER_WILL_HAPPEN", "charge", 1, RUNNING, BACK, "reserve/compensation/1")
     sofar: Line = ("PROBE_DID_NOT_HAPPEN", *never[1:])
     assert found([BEGUN, RESERVED, doubt, never, RELEASED]) == set()
-    assert found([BEGUN, RESERVED, doubt, sofar, RELEASED]) == {"S2 no forgotten effect"}
+    assert found([BEGUN, RESERVED, doubt, sofar, RELEASED]) == {"S2 no forgotten effect", "S4 turning back"}
 
 
 def test_undoing_in_the_wrong_order() -> None:
     """The earlier step before the later one."""
-    doubt: Line = ("IN_DOUBT", "charge", 1, RUNNING, BACK, "reserve/compensation/1")
+    doubt: Line = ("IN_DOUBT", "charge", 2, RUNNING, BACK, "reserve/compensation/1")
     released: Line = ("COMPENSATION_RETURNED", "reserve", 1, BACK, BACK, "charge/compensation/1")
     refunded: Line = ("COMPENSATION_RETURNED", "charge", 1, BACK, UNDONE, None)
-    assert found([BEGUN, RESERVED, doubt, released, refunded]) == {"S3 order of undoing"}
+    assert found([BEGUN, RESERVED, AGAIN, doubt, released, refunded]) == {"S3 order of undoing"}
 
 
 def test_undoing_two_at_once() -> None:
     """One is acknowledged before the next begins."""
-    doubt: Line = ("IN_DOUBT", "charge", 1, RUNNING, BACK, "charge/compensation/1 reserve/compensation/1")
+    doubt: Line = ("IN_DOUBT", "charge", 2, RUNNING, BACK, "charge/compensation/1 reserve/compensation/1")
     refunded: Line = ("COMPENSATION_RETURNED", "charge", 1, BACK, BACK, None)
-    assert found([BEGUN, RESERVED, doubt, refunded, RELEASED]) == {"S3 order of undoing"}
+    assert found([BEGUN, RESERVED, AGAIN, doubt, refunded, RELEASED]) == {"S3 order of undoing"}
 
 
 def test_a_change_after_the_end() -> None:
     """Nothing begins any more."""
     late: Line = ("LATE", "ship", 1, DONE, DONE, None)
     assert found([*BEST, late], notes={5: "RETURNED"}) == set()
-    assert found([*BEST, (*late[:5], "ship/action/2")], notes={5: "RETURNED"}) == {"S4 one end"}
+    assert found([*BEST, (*late[:5], "ship/action/2")], notes={5: "RETURNED"}) == {
+        "S4 one end",
+        "S4 no repeat",
+        "S1 one at a time",
+    }
 
 
 def test_a_status_without_its_phase() -> None:
@@ -100,9 +106,9 @@ def test_turning_back_past_the_pivot() -> None:
     doubt: Line = ("IN_DOUBT", "ship", 1, RUNNING, BACK, "charge/compensation/1")
     cancel: Line = ("CANCEL", None, None, RUNNING, BACK, None)
     refused: Line = ("REFUSED", "ship", 1, RUNNING, BACK, "charge/compensation/1")
-    assert found([BEGUN, RESERVED, CHARGED, doubt]) == {"S4 past the pivot"}
+    assert found([BEGUN, RESERVED, CHARGED, doubt]) == {"S4 past the pivot", "S4 turning back"}
     assert found([BEGUN, RESERVED, CHARGED, cancel], notes={4: "ACCEPTED; by a: b"}) == {"S4 past the pivot"}
-    assert found([BEGUN, RESERVED, CHARGED, cancel], notes={4: "TOO_LATE; by a: b"}) == set()
+    assert found([BEGUN, RESERVED, CHARGED, (*cancel[:4], RUNNING, None)], notes={4: "TOO_LATE; by a: b"}) == set()
     assert found([BEGUN, RESERVED, CHARGED, refused]) == set()
 
 
@@ -125,7 +131,7 @@ def test_going_on_after_a_cancel() -> None:
     """Once accepted, no step begins."""
     cancel: Line = ("CANCEL", None, None, RUNNING, BACK, None)
     on: Line = ("RETURNED", "reserve", 1, BACK, BACK, "charge/action/1")
-    assert found([BEGUN, cancel, on], notes={2: "ACCEPTED; by a: b"}) == {"S12 cancel means stop"}
+    assert found([BEGUN, cancel, on], notes={2: "ACCEPTED; by a: b"}) == {"S12 cancel means stop", "S4 turning back"}
 
 
 def test_no_way_out() -> None:
