@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..storage import Advance, Create, Created
-from .evidence import Evidence, Trail
+from .evidence import Evidence
 from .journal import Asked, Began, Committed, Sender
+from .trail import Trail
 
 Found = Iterator[tuple[str | None, str]]
 Place = tuple[str, str, str, int]
