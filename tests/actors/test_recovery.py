@@ -276,6 +276,7 @@ async def test_what_was_read_while_a_write_failed_is_read_again() -> None:
         slow.set()
         await settle()
         assert shop.supervisor.actors == {}
+        assert shop.events("new") == [], "nothing was begun"
         await shop.clock.advance(5)
         assert asked == [[1], [1]]
         assert shop.events("new") == ["BEGUN", "SHOWN"]
