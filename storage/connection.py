@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import aiosqlite
 
@@ -18,6 +18,7 @@ from .errors import NotAStore, OlderSchema, StoreUnavailable, UnsafeStore
 from .failure import is_busy
 from .migration import inspect, migrate
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: SQLite's own waiting is short, since it blocks the thread; `patiently` does the rest
@@ -74,6 +75,22 @@ class Connection:
     async def close(self) -> None:
         """Finish what was queued, then close. Closing twice does nothing."""
         await self._proxy.close()
+
+
+def at_one_moment(
+    query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+) -> Callable[[sqlite3.Connection], T]:
+    """Make a query one that sees the file as it is at one moment, however many statements it has."""
+
+    def ask(connection: sqlite3.Connection) -> T:
+        connection.execute("begin")
+        try:
+            return query(connection, *args, **kwargs)
+        finally:
+            if connection.in_transaction:
+                connection.execute("rollback")
+
+    return ask
 
 
 async def patiently(attempt: Callable[[], Awaitable[T]], timeout: float) -> T:

@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from . import queries
 from .apply import Applier
 from .checkpoint import Checkpointer
-from .connection import Connection, patiently, reading, writing
+from .connection import Connection, at_one_moment, patiently, reading, writing
 from .errors import StoreBusy, StoreClosed, StoreError, StoreUnavailable
 from .failure import is_busy, translate
 from .lease import Claim, Release, read_lease
@@ -264,15 +264,7 @@ class SqliteStore(Store):
     async def _read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        def at_one_moment(connection: sqlite3.Connection) -> T:
-            connection.execute("begin")
-            try:
-                return query(connection, *args, **kwargs)
-            finally:
-                if connection.in_transaction:
-                    connection.execute("rollback")
-
-        return await self._run(self._linked().reading, at_one_moment)
+        return await self._run(self._linked().reading, at_one_moment(query, *args, **kwargs))
 
     async def _run(self, connection: Connection, function: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from attrs import frozen
 
 from ..storage import HistoryRow, Lease, NotAStore, Query, ReadOnlyStore, Record, queries
-from ..storage.connection import Connection, auditing, patiently
+from ..storage.connection import Connection, at_one_moment, auditing, patiently
 from ..storage.failure import translate
 from ..storage.lease import read_lease
 from ..storage.migration import MIGRATIONS
@@ -81,15 +81,8 @@ class AuditedFile:
     async def _read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        def at_one_moment(connection: sqlite3.Connection) -> T:
-            connection.execute("begin")
-            try:
-                return query(connection, *args, **kwargs)
-            finally:
-                connection.execute("rollback")
-
         try:
-            return await patiently(lambda: self._connection.run(at_one_moment), PATIENCE)
+            return await patiently(lambda: self._connection.run(at_one_moment(query, *args, **kwargs)), PATIENCE)
         except sqlite3.Error as error:
             raise translate(self.path, error, waited=PATIENCE) from error
 
