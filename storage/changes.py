@@ -207,6 +207,9 @@ class Changes:
 
     def _purge_one(self, write: Purge) -> int:
         keys = self._connection.execute(STATEMENTS["ended"], {"before": write.before, "limit": write.limit}).fetchall()
+        if keys:
+            self._connection.execute(STATEMENTS["purge_mark"], (write.before,))
+            self._connection.execute(STATEMENTS["purge_old_marks"])
         for statement in (
             "bury",
             "purge_actor",

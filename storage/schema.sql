@@ -64,8 +64,9 @@ create index inbox_unread on inbox (key, lane, seq) where answer is null;
 create index inbox_requests on inbox (seq) where answer is null and lane = 0;
 create index inbox_data on inbox (seq) where answer is null and lane <> 0;
 
+-- No number of a line is used twice either: `purge_mark`.
 create table history (
-    seq      integer primary key autoincrement,
+    seq      integer primary key,
     key      integer not null,
     revision integer not null,
     at       real not null,
@@ -246,6 +247,15 @@ delete from inbox where key = ?;
 
 -- name: purge_history
 delete from history where key = ?;
+
+-- name: purge_mark
+-- A line that is nobody's takes the newest number, and keeps it when the lines of an actor go: the next number is one more
+-- than the greatest. Watchers ask for what is newer than they know and would miss a number that came again.
+-- `autoincrement` would promise the same, for one page more in every commit.
+insert into history (key, revision, at, event, source, target) values (0, 0, ?, 'PURGED', '', '');
+
+-- name: purge_old_marks
+delete from history where key = 0 and seq < last_insert_rowid();
 
 -- name: epoch
 -- Whose writes are allowed.

@@ -139,7 +139,9 @@ class FileMedium:
 
     def content(self) -> int:
         """Changes with every commit about an order."""
-        return self._ask("select ifnull(sum(seq), 0) from sqlite_sequence")
+        return self._ask(
+            "select (select ifnull(sum(seq), 0) from sqlite_sequence) + (select ifnull(max(seq), 0) from history)"
+        )
 
     def _ask(self, question: str) -> int:
         if self._watch is None:

@@ -799,6 +799,20 @@ async def test_keys_are_never_used_twice(store: Store) -> None:
     assert await begin(store, "b") > key
 
 
+async def test_watchers_miss_nothing_when_the_newest_lines_are_purged(store: Store, other: Store) -> None:
+    """A number that a watcher has seen is not given to a new line, however often there is a purge."""
+    epoch, seen = await own(store), 0
+    for number in range(3):
+        key = await begin(store, f"{number}")
+        await store.write(advance(key, 1, epoch, Phase.FINAL))
+        (*_, (seen, id)) = await other.tail(seen, 9)
+        assert id == f"{number}"
+        assert await store.write(Purge(9.0, 9)) == 1
+    assert await other.tail(0, 9) == []
+    await begin(store, "new")
+    assert [id for _, id in await other.tail(seen, 9)] == ["new"]
+
+
 # ── opening and closing ───────────────────────────────────────────────────────────────────────────
 
 
