@@ -99,6 +99,7 @@ def _prepared(layer: Layer, seed: int, cases: int, folder: Path, *, real: bool) 
             days.two_days(rehearsal)  # so that a fork inherits all that is only made when it is first used
     case = layer.prepare(seed, cases, folder)
     gc.freeze()  # what is inherited need not be copied
+    gc.set_threshold(10_000, 20, 20)  # a case is short, and lets go of everything at its end
     return case
 
 
