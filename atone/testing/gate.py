@@ -21,6 +21,7 @@ from ..storage import (
     Write,
 )
 from .journal import Journal, Reopened
+from .tasks import DEAD, GRAVE
 from .world import Void
 
 R = TypeVar("R")
@@ -55,8 +56,8 @@ class Gate(Protocol):
 
 async def _unheard(*_: object, **__: object) -> Any:
     """What a process asks for in the very callback in which it dies: it is not to learn anything any more."""
-    if asyncio._get_running_loop() is None:  # noqa: SLF001  # the public one raises
-        raise RuntimeError("the process is dead")  # and is being buried: nobody could wait
+    if asyncio.get_running_loop() is GRAVE:
+        raise RuntimeError(DEAD)  # nobody could wait
     await Void()
 
 

@@ -75,13 +75,32 @@ if hasattr(CancelScope, "_child_scopes"):
 _STATES: WeakKeyDictionary[asyncio.Task[Any], object] = getattr(anyio_asyncio, "_task_states", WeakKeyDictionary())
 
 
+class _Grave:
+    """The running loop of those who are being buried: nothing can be begun here.
+
+    Where no loop runs at all, asyncio finds a real one for what their `finally` blocks begin, and keeps it there.
+    """
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], **_options: Any) -> None:
+        """Close what was to be begun. Raises `RuntimeError`."""
+        coro.close()
+        raise RuntimeError(DEAD)
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(DEAD)
+
+
+DEAD = "the process is dead"
+GRAVE = cast("asyncio.AbstractEventLoop", _Grave())
+
+
 def bury(loop: asyncio.AbstractEventLoop, owner: object, context: Context) -> None:
     """End the tasks of a dead process, one by one, rather than whenever they are collected as garbage.
 
     Their `finally` blocks run, as Python will have it, in a process that reaches nothing any more.
     """
     outer = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
+    asyncio._set_running_loop(GRAVE)
     tasks = [task for task in asyncio.all_tasks(loop) if isinstance(task, SimTask) and task.owner is owner]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of those that had not begun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Coroutine
 from random import Random
@@ -80,6 +81,27 @@ def test_nothing_is_kept_of_the_tasks_of_the_dead() -> None:
     del loop
     gc.collect()
     assert all(task() is None for task in tasks)
+
+
+def test_the_dead_begin_nothing_on_a_loop_of_the_living() -> None:
+    """What a `finally` block begins would stay in the loop of the thread, with all that it holds."""
+
+    async def closing() -> None: ...
+
+    async def close_in_the_end() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.shield(closing())
+
+    with contextlib.closing(asyncio.new_event_loop()) as living:
+        asyncio.set_event_loop(living)
+        loop = SimLoop(Random(0))
+        loop.create_task(close_in_the_end())
+        loop.call(asyncio.sleep(1))
+        loop.abandon()
+        asyncio.set_event_loop(None)
+        assert asyncio.all_tasks(living) == set()
 
 
 def test_a_task_that_had_not_begun_is_let_go_with_what_it_was_to_run() -> None:
