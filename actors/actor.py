@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..storage import (
     Advance,
@@ -34,7 +34,7 @@ from ..storage import (
     Write,
     WriteRefused,
 )
-from .behaviour import Begin, Behaviour, Decision, Due, Moment, Stage
+from .behaviour import Begin, Behaviour, Decision, Due, Moment, Resumed, Stage
 from .mailbox import Mailbox
 from .runtime import Runtime
 from .timers import Timer, Timers
@@ -205,7 +205,7 @@ class Actor(Generic[S]):
                 if isinstance(event, Message):
                     more = self._ask(state, event, moment)
                 else:
-                    more = self.behaviour.decide(state, event, moment)
+                    more = self.behaviour.decide(state, _beside(event, decision), moment)
                 decision = more if decision is None else decision.then(more)
                 taken += (event,)
                 event = mailbox.take(accepts, decision.state) if mailbox else None
@@ -253,22 +253,29 @@ class Actor(Generic[S]):
         turn = self.turn
         if self.stopped or turn is None:
             return
-        if isinstance(result, Done):
-            self.turn = None
-            self.revision += 1
-            self.state, self.snapshot = turn.decision.state, turn.snapshot
-            self.pressed = self.pressed and not turn.replies
-            if turn.snapshot.wake_at != self._wake_at:
-                self.arm(turn.snapshot.wake_at)
-            self.host.committed(self, turn.decision.answers)
-            if turn.decision.effects and not self._act(turn.decision.effects):
-                return
-            if self.mailbox:
-                self.proceed()
-            elif turn.snapshot.phase is not Phase.ACTIVE:
-                self.host.settled(self)
-        else:
+        if not isinstance(result, Done):
             self._refused(turn, result)
+            return
+        try:
+            self._done(turn)
+        except Exception as error:  # noqa: BLE001  # what came of a commit must not look alive, and stand still
+            self.host.crashed(self, error)
+
+    def _done(self, turn: Turn[S]) -> None:
+        """Stand where the commit has brought it, and act."""
+        self.turn = None
+        self.revision += 1
+        self.state, self.snapshot = turn.decision.state, turn.snapshot
+        self.pressed = self.pressed and not turn.replies
+        if turn.snapshot.wake_at != self._wake_at:
+            self.arm(turn.snapshot.wake_at)
+        self.host.committed(self, turn.decision.answers)
+        if turn.decision.effects and not self._act(turn.decision.effects):
+            return
+        if self.mailbox:
+            self.proceed()
+        elif turn.snapshot.phase is not Phase.ACTIVE:
+            self.host.settled(self)
 
     def _refused(self, turn: Turn[S], result: Stale | Fenced | Unseen | StoreError) -> None:
         if isinstance(result, Unseen):
@@ -313,3 +320,13 @@ class Actor(Generic[S]):
             self.arm(wake_at)
         else:
             self.receive(Due())
+
+
+def _beside(event: object, decision: Decision[Any] | None) -> object:
+    """A report beside what its turn has decided before: a request, which overtook it, may have begun new work.
+
+    That work is not of the life that was cut off.
+    """
+    if isinstance(event, Resumed) and decision is not None and decision.effects:
+        return evolve(event, alive=event.alive | frozenset(decision.effects))
+    return event

@@ -64,6 +64,17 @@ def unannounced(trail: Trail) -> Iterator[str]:
         ended.add(place)
 
 
+def over_before_begun(trail: Trail) -> Iterator[str]:
+    """Attempts that were over in the very commit which announced them: nothing of them had been sent."""
+    for row in trail.rows:
+        entry = row.entry
+        if entry.event in {*_ENDS, *_OPEN}:
+            its = [one for one in trail.intents if (one.step, one.number) == (entry.step, entry.attempt)]
+            works = {_ENDS[entry.event]} if entry.event in _ENDS else {one.work for one in its}
+            if any(one.revision == row.revision and one.work in works for one in its):
+                yield f"{entry.event} of {entry.step}, attempt {entry.attempt}, is in the commit that announced it"
+
+
 def sure_of_a_timeout(trail: Trail) -> Iterator[str]:
     """Attempts that did not answer in time, of which history claims to know the end."""
     for row in trail.rows:

@@ -17,6 +17,7 @@ class Intent:
     """An attempt that history says may be sent."""
 
     seq: int
+    revision: int
     step: str
     work: str  #: action, probe or compensation
     number: int
@@ -45,7 +46,7 @@ class Trail:
         for row in self.rows:
             for token in (row.entry.begun or "").split():
                 step, work, number = token.split("/")
-                found.append(Intent(row.seq, step, work, int(number)))
+                found.append(Intent(row.seq, row.revision, step, work, int(number)))
         return found
 
     @cached_property

@@ -6,7 +6,7 @@ import pytest
 
 from atone import CoordinatorClosed, Retry, Status, receive
 from tests.manual_runtime import settle
-from tests.sagas.harness import ONCE, TWICE, Life, later
+from tests.sagas.harness import ONCE, TWICE, Life, attempts, later
 from tests.sagas.world import Approve, World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
@@ -245,3 +245,27 @@ def test_an_interrupt_is_never_recorded_as_a_failure() -> None:
 
     asyncio.run(next_program())
     assert world.log == ["reserve#1", "charge#1", "charge#2", "ship#1", "confirm#1"]
+
+
+@pytest.mark.parametrize("what", ["cancel", "resume"])
+async def test_a_request_that_came_meanwhile_makes_no_attempt_be_sent_twice(what: str) -> None:
+    """It is decided before the order hears that it was taken up: what it begins was not cut off by the restart."""
+    world, gate = World(), asyncio.Event()
+    world.script["reserve"] = [gate]
+    async with Life([shop()], world) as life:
+        await life.start()
+        await settle()
+        leaving = life.leaving()
+        await settle()
+        gate.set()
+        await life.clock.advance_until(leaving.done)
+    async with life.successor(host=False) as client:
+        order = client.coordinator.order("1")
+        asking = order.cancel("never mind", by="bob") if what == "cancel" else order.resume(by="bob", why="to be sure")
+        later(asking).add_done_callback(lambda asked: asked.exception())
+        await settle()
+    async with life.successor() as heir:
+        await heir.outcome()
+        assert "INTERRUPTED" not in await heir.events()
+    assert len(world.log) == len(set(world.log))
+    assert set(attempts(world.log).values()) == {1}

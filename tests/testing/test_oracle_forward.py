@@ -177,6 +177,14 @@ def test_two_attempts_at_once() -> None:
         assert found([BEGUN, (end, "reserve", 1, *twice[3:])]) == set()
 
 
+def test_an_attempt_that_was_over_before_it_began() -> None:
+    """One commit announces it and says that it was cut off: it is sent, and the next one beside it."""
+    record, rows = order([BEGUN, ("INTERRUPTED", "reserve", 1, RUNNING, RUNNING, "reserve/action/2")])
+    assert names(judge(Evidence([(record, rows)], exact=True))) == set()
+    rows[1] = evolve(rows[1], revision=rows[0].revision)
+    assert "S1 one at a time" in names(judge(Evidence([(evolve(record, revision=rows[0].revision), rows)], exact=True)))
+
+
 def test_undoing_beside_a_running_step_and_an_end_before_its_end() -> None:
     """What runs is waited for."""
     beside: Line = (*CANCEL[:5], "reserve/compensation/1")
