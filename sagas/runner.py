@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, cast
@@ -24,6 +25,8 @@ from .events import Ended, Finding, Late, Probed, Refused, Returned, Run, Unknow
 from .progress import Failure, Work
 from .saga import Saga
 from .step import Call, DidNotHappen, Happened, NeverWillHappen, StillUnknown
+
+logger = logging.getLogger("atone")
 
 #: What history says of an attempt that was given up, before the seconds.
 NO_ANSWER = "no answer within "
@@ -44,6 +47,8 @@ class Attempt(Timer):
     run: Run
     call: Call
     task: asyncio.Task[None] = field(init=False)
+    waits: bool = False  #: for a worker thread, or for the end of an attempt that was cut off: nothing is sent yet
+    begun: float | None = None  #: monotonic; when the user's function was called, where that had to wait
     timed_out: bool = False
     stopped: bool = False  #: cut off by the engine; nothing is reported
     in_thread: bool = False  #: whether the user's function has begun in a worker thread, where nothing can end it
@@ -53,12 +58,17 @@ class Attempt(Timer):
         self.runner.expire(self)
 
     def call_in_thread(self, arguments: dict[str, object]) -> object:
-        """Call the user's function, unless the attempt was given up while it waited for a thread."""
-        if self.timed_out or self.stopped:
-            msg = "the attempt was given up before a worker thread was free, and was not sent"
+        """Call the user's function, unless the attempt was cut off while it waited for a thread."""
+        self.in_thread = True  # before it is asked: who cuts it off says so first, and asks then
+        if self.stopped:
+            msg = "the attempt was cut off before a worker thread was free, and was not sent"
             raise TimeoutError(msg)
-        self.in_thread = True
+        self.begin()
         return self.call.function(**arguments)
+
+    def begin(self) -> None:
+        """What it waited for is there, and its time runs from now."""
+        self.begun, self.waits = self.runner.runtime.monotonic(), False
 
 
 @define(eq=False, repr=False)
@@ -73,7 +83,8 @@ class Runner:
     overlap_grace: float  #: seconds
     post: Callable[[int, object], None] = field(init=False)
     _attempts: dict[int, tuple[Attempt, ...]] = field(factory=dict)
-    _stopped: set[asyncio.Task[None]] = field(factory=set)
+    #: attempts that were cut off and have not ended, each with its order and slot
+    _stopped: dict[asyncio.Task[None], tuple[int, int]] = field(factory=dict)
 
     def perform(self, key: int, state: object, effects: tuple[object, ...]) -> None:
         """Begin attempts whose intent is on disk."""
@@ -85,6 +96,7 @@ class Runner:
                 self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
                 continue
             attempt = Attempt(self, key, state, run, call)
+            attempt.waits = not call.is_async or (key, run.slot) in self._stopped.values()
             self.timers.start(attempt, call.timeout)
             self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             attempt.task = self.runtime.spawn(self._run(attempt))
@@ -99,7 +111,9 @@ class Runner:
         What runs in a thread goes on and reports its end as ever: nothing must be sent beside it.
         """
         for attempt in self._attempts.pop(key, ()):
+            attempt.stopped = True
             if attempt.in_thread:
+                attempt.stopped = False
                 self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             else:
                 self._cut_off(attempt)
@@ -122,8 +136,8 @@ class Runner:
         attempt.stopped = True
         self.timers.cancel(attempt)
         attempt.task.cancel()
-        self._stopped.add(attempt.task)
-        attempt.task.add_done_callback(self._stopped.discard)
+        self._stopped[attempt.task] = (attempt.key, attempt.run.slot)
+        attempt.task.add_done_callback(self._stopped.pop)
 
     @property
     def busy(self) -> bool:
@@ -135,6 +149,9 @@ class Runner:
         how: Returned | Refused | Unknown | Probed
         try:
             call = attempt.call
+            if attempt.waits and call.is_async:
+                await self._ending(attempt)
+                attempt.begin()
             if call.is_async:
                 result = await call.function(**self._arguments(attempt))
             else:
@@ -150,6 +167,12 @@ class Runner:
             how = Unknown(failure(error))
         if not attempt.stopped:
             self._report(attempt, how)
+
+    async def _ending(self, attempt: Attempt) -> None:
+        """Wait until what was cut off of this step has ended, or has had its grace."""
+        place = attempt.key, attempt.run.slot
+        if before := [task for task, other in self._stopped.items() if other == place]:
+            await asyncio.wait(before, timeout=self.overlap_grace)
 
     def _arguments(self, attempt: Attempt) -> dict[str, object]:
         state, run = attempt.state, attempt.run
@@ -190,6 +213,9 @@ class Runner:
 
     def expire(self, attempt: Attempt) -> None:
         """The timeout: the attempt is in doubt now, and asked to end. A thread cannot be asked."""
+        if (left := self._left(attempt)) > 0:
+            self.timers.start(attempt, left)
+            return
         attempt.timed_out = True
         error = Failure("TimeoutError", f"{NO_ANSWER}{attempt.call.timeout:g} s")
         lingers = self.runtime.now() + self.overlap_grace
@@ -197,6 +223,16 @@ class Runner:
         self.post(attempt.key, Ended(run.slot, run.work, run.number, Unknown(error, lingers=lingers)))
         if attempt.call.is_async:
             attempt.task.cancel()
+
+    def _left(self, attempt: Attempt) -> float:
+        """Seconds that an attempt which had to wait still has: orders must not roll back because of a queue."""
+        timeout = attempt.call.timeout
+        if attempt.waits:
+            name = attempt.state.saga.slots[attempt.run.slot].name
+            what = "before it to end" if attempt.call.is_async else "worker thread"
+            logger.warning("step %r of order %r has waited %g s for a %s", name, attempt.state.id, timeout, what)
+            return timeout
+        return 0.0 if attempt.begun is None else attempt.begun + timeout - self.runtime.monotonic()
 
     def _report(self, attempt: Attempt, how: Returned | Refused | Unknown | Probed) -> None:
         run = attempt.run

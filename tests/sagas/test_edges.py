@@ -163,9 +163,8 @@ class Crowded(ManualRuntime):
         raise AssertionError
 
 
-@pytest.mark.parametrize("how", ["timeout", "stop"])
-async def test_a_call_that_was_given_up_before_it_found_a_thread_is_never_made(how: str) -> None:
-    """Its timeout came first, or the host left: it must not come behind what is sent in its stead."""
+async def test_a_call_that_was_given_up_before_it_found_a_thread_is_never_made() -> None:
+    """The host left: it must not come behind what is sent in its stead."""
     calls: list[int] = []
 
     @step(timeout=5, retry=ONCE, read_only=True)
@@ -177,14 +176,34 @@ async def test_a_call_that_was_given_up_before_it_found_a_thread_is_never_made(h
     async with life:
         await life.start()
         await settle()
-        if how == "timeout":
-            await life.clock.advance(6)
-        else:
-            await life.leave()
+        await life.leave()
         (queued,) = crowded.queue
         with pytest.raises(TimeoutError):
             queued()
         assert calls == []
+
+
+async def test_waiting_for_a_thread_costs_an_order_neither_its_time_nor_its_attempts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A queue must not roll orders back: the timeout runs from the call, and who waits longer is told of."""
+
+    @step(timeout=5, retry=ONCE, pivot=True)
+    def look(ctx: StepContext) -> None: ...
+
+    life = Life([line_of(look)], World())
+    life.runtime = life.coordinator._runtime = crowded = Crowded(life.clock)
+    async with life:
+        await life.start()
+        await life.clock.advance(13)
+        assert await life.status() is Status.RUNNING
+        assert "step 'look' of order '1' has waited 5 s for a worker thread" in caplog.messages
+        (queued,) = crowded.queue
+        queued()
+        await life.clock.advance(4.9)
+        assert await life.events() == ["BEGUN"]
+        await life.clock.advance(0.2)
+        assert "IN_DOUBT" in await life.events()
 
 
 class Unspeakable(Exception):

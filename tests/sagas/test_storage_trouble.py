@@ -161,3 +161,27 @@ async def test_a_thread_that_outlives_the_loss_of_the_lease_is_not_joined_by_a_s
         gate.set()
         assert (await life.outcome()).status is Status.COMPLETED
     assert calls == ["charge"]
+
+
+async def test_an_attempt_that_was_cut_off_and_has_not_ended_is_not_joined_by_a_second() -> None:
+    """Its `finally` block still talks to the participant: the retry waits for it, and has its whole time then."""
+    world, closing = World(), asyncio.Event()
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await closing.wait()
+
+    world.script["charge"] = [slow_to_end]
+    async with Life([shop()], world, options={"overlap_grace": 9}) as life:
+        await life.start()
+        await settle()
+        supervisor = life.coordinator._access.supervisor  # nobody can lose a lease on request
+        assert supervisor is not None
+        supervisor.stand_down("as if the lease had not been renewed")
+        await life.clock.advance(3)
+        assert world.log == ["reserve#1", "charge#1"]
+        closing.set()
+        assert (await life.outcome()).status is Status.COMPLETED
+    assert world.log[2] == "charge#2"
