@@ -300,7 +300,10 @@ class Access:
         while news := await self.store.tail(last, PAGE):
             last = news[-1][0]
             for order_id in {order_id for _, order_id in news}:
-                self.feed.publish(order_id)
+                if order_id is None:  # an order that somebody waits for may have ended, and be gone with its history
+                    self.feed.publish_all()
+                else:
+                    self.feed.publish(order_id)
         return last
 
 

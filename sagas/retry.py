@@ -39,7 +39,7 @@ class Retry:
         default=3, validator=[validators.instance_of(int), validators.ge(1), validators.le(MOST_ATTEMPTS)]
     )
     first: float = field(default=0.1, validator=[validators.ge(0), validators.le(LONGEST)])  #: seconds
-    factor: float = field(default=2.0, validator=validators.ge(1))
+    factor: float = field(default=2.0, validator=[validators.ge(1), validators.le(LONGEST)])
     longest: float = field(default=60.0, validator=[validators.ge(0), validators.le(LONGEST)])  #: seconds
     jitter: float = field(default=0.2, validator=[validators.ge(0), validators.le(1)])
 

@@ -218,8 +218,10 @@ class Disk:
             self.tombstones[record.id] = Tombstone(
                 record.id, record.definition, record.snapshot.status, record.updated_at
             )
-        gone = {record.key for record in old}
-        self.history = [line for line in self.history if line.key not in gone]
+        if gone := {record.key for record in old}:
+            self._last_history += 1
+            mark = HistoryRow(self._last_history, 0, 0, write.before, Entry("PURGED", "", ""))
+            self.history = [line for line in self.history if line.key not in {0, *gone}] + [mark]
         return len(old)
 
     def _renew(self, write: Renew) -> Done:
@@ -250,10 +252,11 @@ class Disk:
             return []
         return lines[first : bisect_right(lines, wanted[-1].revision, key=lambda line: line.revision)]
 
-    def tail(self, after: int, limit: int) -> list[tuple[int, str]]:
-        """Which actors have new history."""
+    def tail(self, after: int, limit: int) -> list[tuple[int, str | None]]:
+        """Which actors have new history; none where some were purged."""
         first = bisect_right(self.history, after, key=lambda line: line.seq)
-        return [(line.seq, self.rows[line.key].record.id) for line in self.history[first : first + limit]]
+        news = self.history[first : first + limit]
+        return [(line.seq, self.rows[line.key].record.id if line.key else None) for line in news]
 
     def unread(self, lane: Lane, after: int, limit: int) -> list[tuple[int, int]]:
         """Unconsumed messages of all actors in one lane, in order of acceptance."""

@@ -141,7 +141,7 @@ class MemoryStore(Store):
     async def history(self, key: int, *, after: int, limit: int) -> list[HistoryRow]:
         return self._opened().history_of(key, after, limit)
 
-    async def tail(self, after: int, limit: int) -> list[tuple[int, str]]:
+    async def tail(self, after: int, limit: int) -> list[tuple[int, str | None]]:
         return self._opened().tail(after, limit)
 
     async def last_seq(self) -> int:

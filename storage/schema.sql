@@ -359,9 +359,9 @@ where key = :key and revision > :after and revision <= coalesce(
 order by revision, seq;
 
 -- name: tail
--- Which actors have new history.
+-- Which actors have new history; none where some were purged.
 select history.seq, actors.id
-from history join actors on actors.key = history.key
+from history left join actors on actors.key = history.key
 where history.seq > :after
 order by history.seq limit :limit;
 

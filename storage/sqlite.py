@@ -237,7 +237,7 @@ class SqliteStore(Store):
     async def history(self, key: int, *, after: int, limit: int) -> list[HistoryRow]:
         return await self._read(queries.history, key, after, limit)
 
-    async def tail(self, after: int, limit: int) -> list[tuple[int, str]]:
+    async def tail(self, after: int, limit: int) -> list[tuple[int, str | None]]:
         return await self._read(queries.rows, "tail", after=after, limit=limit)
 
     async def last_seq(self) -> int:

@@ -124,8 +124,11 @@ class Store(Protocol):
         """History of an actor above revision `after`, in order, never splitting a revision."""
         ...
 
-    async def tail(self, after: int, limit: int) -> list[tuple[int, str]]:
-        """Sequence number and actor id of history above `after`: what has changed, for watchers."""
+    async def tail(self, after: int, limit: int) -> list[tuple[int, str | None]]:
+        """Sequence number and actor id of history above `after`: what has changed, for watchers.
+
+        An id of `None` says that actors were purged, with all their history: any that a watcher waits for may be gone.
+        """
         ...
 
     async def last_seq(self) -> int:

@@ -41,7 +41,16 @@ def test_delays_double_up_to_the_longest() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"attempts": 0}, {"first": -1}, {"factor": 0.5}, {"longest": -1}, {"jitter": 1.5}, {"jitter": -0.1}]
+    "options",
+    [
+        {"attempts": 0},
+        {"first": -1},
+        {"factor": 0.5},
+        {"factor": math.inf},
+        {"longest": -1},
+        {"jitter": 1.5},
+        {"jitter": -0.1},
+    ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(options: dict[str, float]) -> None:
     """The error names the option."""

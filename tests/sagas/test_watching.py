@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from atone import (
+    AlreadyFinished,
     Coordinator,
     OrderError,
     OrderNotFound,
@@ -18,6 +20,7 @@ from atone import (
     receive,
     step,
 )
+from atone.actors import Limits
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life, later
 from tests.sagas.world import Approve, Order, World, effect, line_of, shop
@@ -207,3 +210,21 @@ async def test_an_end_by_a_request_committed_unseen_is_told_as_well() -> None:
         await life.clock.advance(5)
         assert waiting.result().status is Status.COMPENSATED
         cancelling.cancel()
+
+
+async def test_who_waits_beside_the_host_is_told_of_an_order_that_ended_and_was_purged() -> None:
+    """Between two looks at the file, both may happen, and its history is gone with it."""
+    saga = line_of(receive(Approve, name="approval"), note)
+    async with Life([saga], World()) as life, life.beside(host=False, limits=Limits(poll=100.0)) as client:
+        order = await life.start()
+        elsewhere = client.coordinator.order("1")
+        outcome, watching = later(elsewhere.outcome()), later(collect(elsewhere.watch()))
+        await life.clock.advance(110)
+        await order.send(Approve())
+        await settle()
+        await life.clock.advance(1)
+        assert await life.coordinator.purge(older_than=timedelta()) == 1
+        assert not outcome.done()
+        await life.clock.advance(100)
+        for waiting in (outcome, watching):
+            assert isinstance(waiting.exception(), AlreadyFinished)
