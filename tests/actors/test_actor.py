@@ -330,3 +330,19 @@ async def test_what_answers_a_request_is_urgent_and_what_stands_before_it_is_hur
         shop.wall.end(key, Show(2))
         await settle()
         assert not writes[-1].urgent, "it has its answer"
+
+
+async def test_an_actor_that_raises_behind_its_commit_is_taken_up_again() -> None:
+    """What it was to do is done: an actor must not look alive and stand still."""
+
+    def raises(*_committed: object) -> None:
+        shop.supervisor.on_commit = lambda *_: None
+        raise ZeroDivisionError
+
+    async with Shop() as shop:
+        await shop.begin("a")
+        shop.supervisor.on_commit = raises
+        await shop.send("a", "add", b"3")
+        assert 3 not in [total for _, total in shop.wall.shown]
+        await shop.clock.advance(5)
+        assert 3 in [total for _, total in shop.wall.shown]
