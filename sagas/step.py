@@ -164,7 +164,7 @@ def step(
 def step(action: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a step of a function; an `async def` runs in the event loop, a `def` in a worker thread.
 
-    `timeout` is in seconds and applies to each attempt; one that runs out leaves the attempt in doubt.
+    `timeout` is in seconds and applies to each attempt, from the call; one that runs out leaves the attempt in doubt.
     `retry` says how often an attempt in doubt is repeated under the same key: 3 attempts when not given,
     20 after the pivot. `pivot=True` marks the point of no return: once it is begun, the order goes
     forward. `read_only=True` says that the action has no effect, so that nothing is ever owed for it.
