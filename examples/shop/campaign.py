@@ -99,8 +99,9 @@ class Campaign:
         try:
             async for line in child.stdout:  # what a dead child wrote is still in the pipe, and counts
                 self._note(json.loads(line), began)
-                if self._is_time(kill_at) and child.returncode is None:
+                if self._is_time(kill_at):
                     child.kill()
+                    kill_at = None  # a second kill might find it dead, and then asyncio never learns how it ended
             return await child.wait()
         finally:
             if child.returncode is None:
