@@ -65,13 +65,16 @@ def unannounced(trail: Trail) -> Iterator[str]:
 
 
 def over_before_begun(trail: Trail) -> Iterator[str]:
-    """Attempts that were over in the very commit which announced them: nothing of them had been sent."""
+    """Attempts that were over in the very commit which announced them: nothing of them had been sent.
+
+    What an end makes begin is announced by its own line, or a later one.
+    """
     for row in trail.rows:
         entry = row.entry
         if entry.event in {*_ENDS, *_OPEN}:
             its = [one for one in trail.intents if (one.step, one.number) == (entry.step, entry.attempt)]
             works = {_ENDS[entry.event]} if entry.event in _ENDS else {one.work for one in its}
-            if any(one.revision == row.revision and one.work in works for one in its):
+            if any(one.revision == row.revision and one.seq < row.seq and one.work in works for one in its):
                 yield f"{entry.event} of {entry.step}, attempt {entry.attempt}, is in the commit that announced it"
 
 

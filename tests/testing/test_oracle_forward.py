@@ -179,7 +179,7 @@ def test_two_attempts_at_once() -> None:
 
 def test_an_attempt_that_was_over_before_it_began() -> None:
     """One commit announces it and says that it was cut off: it is sent, and the next one beside it."""
-    record, rows = order([BEGUN, ("INTERRUPTED", "reserve", 1, RUNNING, RUNNING, "reserve/action/2")])
+    record, rows = order([BEGUN, ("INTERRUPTED", "reserve", 1, RUNNING, RUNNING, "reserve/probe/1")])
     assert names(judge(Evidence([(record, rows)], exact=True))) == set()
     rows[1] = evolve(rows[1], revision=rows[0].revision)
     assert "S1 one at a time" in names(judge(Evidence([(evolve(record, revision=rows[0].revision), rows)], exact=True)))

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from attrs import evolve
 
 from atone import Coordinator, StepContext
-from atone.actors import Actor, actor
+from atone.actors import Actor
 from atone.actors.actor import Turn
 from atone.sagas import snapshot
 from atone.sagas.events import Run
@@ -76,12 +76,6 @@ def attempts_begin_anew() -> Planted:
 def attempts_begin_anew_everywhere() -> Planted:
     """The same, wherever a life may begin."""
     return attempts_begin_anew()
-
-
-@mutant("swarm", "S1 one at a time")
-def new_work_is_cut_off() -> Planted:
-    """What a request begins, which waited for the host, is taken for work of the life before."""
-    return patch.object(actor, "_beside", lambda event, _decision: event)
 
 
 @mutant("scenarios", "L1 bounded retries")
