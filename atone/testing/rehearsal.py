@@ -90,12 +90,13 @@ class _Rehearsal:
     codec: Codec
     found: list[Violation] = field(factory=list)
     stages: list[Stage] = field(factory=list[Stage])
+    heard: dict[int, object] = field(factory=dict[int, object])  #: the message that each place takes
 
     def run(self) -> None:
         """Each step in its turn, in a world in which those before it succeeded."""
-        self._hear()
+        reached = self._hear()
         try:
-            for index, slot in enumerate(self.saga.slots):
+            for index, slot in enumerate(self.saga.slots[:reached]):
                 if isinstance(slot, Step) and self._stage(index) is not None:
                     self._twice(index, slot)
                     self._unanswered(index, slot)
@@ -109,15 +110,24 @@ class _Rehearsal:
         """Remember a flaw."""
         self.found.append(Violation(flaw, _SENTENCES[flaw], None, detail))
 
-    def _hear(self) -> None:
-        """Whether everything is said that the order waits for: the rest of the saga would never be tried."""
+    def _hear(self) -> int:
+        """Give each message to the place that takes it; how many slots come before one that declines, or all.
+
+        Where something is not said that the order waits for, the rest of the saga would never be tried.
+        """
         left = list(self.messages)
-        for slot in self.saga.slots:
-            if not isinstance(slot, Receive) or not self._reached(slot):
+        for index, slot in enumerate(self.saga.slots):
+            if not isinstance(slot, Receive):
+                continue
+            if not self._reached(slot):
+                self.heard[index] = None
                 continue
             heard = next((one for one in left if isinstance(one, slot.types)), None)
             if heard is not None:
                 left.remove(heard)
+                self.heard[index] = heard
+                if type(heard).__name__ in slot.declines:
+                    return index
             elif slot.timeout is None and self.saga.deadline is None:
                 names = [kind.__name__ for kind in slot.types]
                 self.note(
@@ -125,6 +135,7 @@ class _Rehearsal:
                     f"{slot.name!r} waits for {' or '.join(names)} without a timeout, and nobody sends one: "
                     f"messages=[{names[0]}(...)], or allow=[Flaw.WAITS]",
                 )
+        return len(self.saga.slots)
 
     def _reached(self, slot: Receive) -> bool:
         """Whether an order with this input waits there."""
@@ -140,9 +151,8 @@ class _Rehearsal:
         for before in range(index):
             slot = self.saga.slots[before]
             if isinstance(slot, Receive):
-                wanted = [one for one in self.messages if isinstance(one, slot.types)]
-                if wanted:
-                    stage.values[before] = wanted[0]
+                if before in self.heard:
+                    stage.values[before] = self.heard[before]
             elif stage.can(before) and stage.act(before, quietly=True):
                 continue
         return stage if stage.can(index) else None
