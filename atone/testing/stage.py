@@ -100,12 +100,12 @@ class Stage:
             return False
         return True
 
-    def lose(self, call: str) -> None:
-        """Let the answer to the next request of this name be lost, although it takes effect."""
+    def disturb(self, call: str, number: int, fate: Fate) -> None:
+        """Say what becomes of one of the next requests of this name: that before which so many are answered."""
+        service, _, name = call.partition(".")
         for fake in self._fakes:
-            service, _, name = call.partition(".")
             if service == fake.name:
-                fake.plans[name] = [Fate.APPLIED_ANSWER_LOST]
+                fake.plans[name] = [*[Fate.OK] * number, fate]
 
     def effects(self) -> Counter[tuple[str, str]]:
         """What stands, by name and key."""

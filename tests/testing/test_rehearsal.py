@@ -82,6 +82,24 @@ def test_a_step_that_takes_a_lost_answer_for_a_refusal() -> None:
     }
 
 
+def test_the_answer_to_each_request_of_a_loop_is_lost() -> None:
+    """Also where a step asks the same of a participant several times, and is careless about the last."""
+
+    async def instalments(order: Order, payments: Payments, ctx: StepContext) -> None:
+        await payments.charge(key=f"{ctx.key}/0")
+        try:
+            await payments.charge(key=f"{ctx.key}/1")
+        except Exception as error:
+            raise PermanentError("no second one") from error
+
+    async def repay_all(payments: Payments, ctx: StepContext) -> None:
+        for number in (0, 1):
+            await payments.refund(key=f"{ctx.action_key}/{number}")
+
+    lost = "when the answer of Payments.charge was lost, and Payments.charge stands"
+    assert flaws(instalments, repay_all) == {Flaw.RAISES: f"step 'pay' raised PermanentError('no second one') {lost}"}
+
+
 def test_a_result_that_cannot_be_kept() -> None:
     """Its step would be in doubt, every time."""
 

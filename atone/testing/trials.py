@@ -1,0 +1,117 @@
+"""Each function of a step tried alone, in the ways that a crash would try it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import define
+
+from ..sagas import PermanentError, Step
+from .outcomes import Fate
+from .spy import Flaw
+from .stage import Stage
+
+#: Requests of one function that are disturbed, one in each trial: where there are more, the first and the last.
+_MOST = 20
+
+
+@define(eq=False)
+class Trial:
+    """What is known of the step that is tried."""
+
+    index: int
+    step: Step[..., Any]
+    stage: Callable[[], Stage]  #: a new world, in which all steps before this one succeeded
+    note: Callable[[Flaw, str], None]
+
+    def _left(self, stage: Stage, before: Counter[tuple[str, str]]) -> str:
+        """What stands that did not stand before."""
+        return ", ".join(sorted({name for name, _ in stage.effects() - before}))
+
+
+class ActionTrial(Trial):
+    """An action, called twice and without its answers."""
+
+    def run(self) -> None:
+        """Try it."""
+        self._twice()
+        self._unanswered()
+
+    def _twice(self) -> None:
+        stage, name = self.stage(), self.step.name
+        if not stage.act(self.index):
+            return
+        effects, keys = stage.effects(), stage.sent()
+        if not stage.act(self.index, attempt=2, quietly=True):
+            self.note(Flaw.NOT_IDEMPOTENT, f"step {name!r} raised {stage.error!r} when it was called again")
+            return
+        again = [one for one in stage.sent()[len(keys) :] if one not in keys]
+        if again:
+            first = [one for one in keys if one[0] == again[0][0]] or keys
+            used = f" under {first[-1][1]!r}" if first else " not at all"
+            self.note(
+                Flaw.KEY_VARIES, f"step {name!r} called {again[0][0]}{used}, and at attempt 2 under {again[0][1]!r}"
+            )
+        elif stage.effects() != effects:
+            self.note(
+                Flaw.NOT_IDEMPOTENT, f"step {name!r} was called twice under one key: {self._left(stage, effects)} twice"
+            )
+
+    def _unanswered(self) -> None:
+        """Lose the answer to each of its requests in turn: a step must not say then that nothing happened."""
+        asked = self.stage()
+        before, first = asked.effects(), len(asked.sent())
+        asked.act(self.index, quietly=True)
+        for call, number in _numbered(asked.sent()[first:]):
+            stage = self.stage()
+            stage.disturb(call, number, Fate.APPLIED_ANSWER_LOST)
+            if not stage.act(self.index, quietly=True) and isinstance(stage.error, PermanentError):
+                left = self._left(stage, before)
+                what = f"when the answer of {call} was lost, and {left} stands"
+                if left:
+                    self.note(Flaw.RAISES, f"step {self.step.name!r} raised {stage.error!r} {what}")
+
+
+class UndoTrial(Trial):
+    """A compensation, with the result and without it, without its action, and in trouble."""
+
+    def run(self) -> None:
+        """Try it."""
+        stage, what = self.stage(), f"the compensation of {self.step.name!r}"
+        before = stage.effects()
+        if not stage.act(self.index, quietly=True):
+            return
+        if self.step.read_only:
+            self._compare(before, stage, f"step {self.step.name!r} says read_only=True")
+            return
+        if not stage.undo(self.index, what, Flaw.RAISES):
+            return
+        sound = self._compare(before, stage, f"{what} has run")
+        stage.undo(self.index, f"{what}, called twice,")
+        stage = self.stage()
+        if stage.act(self.index, quietly=True):
+            stage.values.pop(self.index, None)
+            if stage.undo(self.index, f"{what}, called with None after its action,") and sound:
+                self._compare(before, stage, f"{what} has run with None for the result, as after a lost answer")
+        self.stage().undo(self.index, f"{what}, called although it never happened,")
+
+    def _compare(self, before: Counter[tuple[str, str]], stage: Stage, what: str) -> bool:
+        """Whether nothing stands that did not stand before."""
+        left = self._left(stage, before)
+        if left:
+            self.note(Flaw.MISSING_COMPENSATION, f"{what}, and {left} stands{stage.astray()}")
+        return not left
+
+
+def _numbered(calls: Iterable[tuple[str, str]]) -> list[tuple[str, int]]:
+    """Each distinct request: what it calls, and its number among those that call the same."""
+    seen: Counter[str] = Counter()
+    found: dict[tuple[str, str], int] = {}
+    for call in calls:
+        found.setdefault(call, seen[call[0]])
+        seen[call[0]] += 1
+    numbered = [(name, number) for (name, _), number in found.items()]
+    half = _MOST // 2
+    return numbered if len(numbered) <= _MOST else [*numbered[:half], *numbered[-half:]]
