@@ -21,6 +21,7 @@ _SENTENCES = {
     Flaw.NOT_IDEMPOTENT: "A step that is called twice under one key has its effect once.",
     Flaw.KEY_VARIES: "A step hands out keys made from `ctx.key` alone, the same at each attempt.",
     Flaw.NEEDS_ACTION: "A compensation succeeds, with `None` for the result, when its action never happened.",
+    Flaw.SWALLOWS: "A compensation that could not undo everything raises, so that it is called again.",
     Flaw.RAISES: "A step raises `PermanentError` where it certainly had no effect, and nothing where all is well.",
     Flaw.RESULT: "What a step returns can be stored and fits its annotation: otherwise nobody knows what it did.",
     Flaw.MEMORY: "What a process remembers is gone when it dies: keep it in the result, or at a participant.",

@@ -25,6 +25,7 @@ class Flaw(StrEnum):
     NOT_IDEMPOTENT = "not idempotent"
     KEY_VARIES = "key varies"
     NEEDS_ACTION = "compensation needs its action"
+    SWALLOWS = "swallows an error"
     RAISES = "raises"
     RESULT = "result is not kept"
     MEMORY = "state in memory"

@@ -48,6 +48,7 @@ class Stage:
     note: Callable[[Flaw, str], None]
     values: dict[int, object] = field(factory=dict[int, object])
     error: BaseException | None = None
+    disturbed: bool = False  #: whether what comes of a request is no longer as it should be
     _fakes: list[FakeService] = field(init=False)
     _provided: Mapping[Any, object] = field(init=False)
     _loop: SimLoop = field(init=False)
@@ -89,19 +90,21 @@ class Stage:
             return False
         return True
 
-    def undo(self, index: int, what: str, flaw: Flaw = Flaw.NEEDS_ACTION) -> bool:
-        """Call a compensation, which must not raise."""
+    def undo(self, index: int, what: str, flaw: Flaw = Flaw.NEEDS_ACTION, *, quietly: bool = False) -> bool:
+        """Call a compensation, which must not raise; whether it returned."""
         try:
             self._call(index, Work.COMPENSATION, 1)
         except _Named:
             return False
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
-            self.note(flaw, f"{what} raised {error!r}")
+            if not quietly:
+                self.note(flaw, f"{what} raised {error!r}")
             return False
         return True
 
     def disturb(self, call: str, number: int, fate: Fate) -> None:
         """Say what becomes of one of the next requests of this name: that before which so many are answered."""
+        self.disturbed = True
         service, _, name = call.partition(".")
         for fake in self._fakes:
             if service == fake.name:
@@ -159,7 +162,10 @@ class Stage:
         arguments = binding.arguments(context, self.input, self.values, self._provided)
 
         def note(flaw: Flaw, what: str) -> None:
-            self.note(flaw, f"step {name!r} {what}")
+            if (
+                not self.disturbed or flaw is not Flaw.UNAWAITED
+            ):  # what an error has left behind is no forgotten `await`
+                self.note(flaw, f"step {name!r} {what}")
 
         with spying(note, is_async=call.is_async), awaiting(note), remembering(call.function, note):
             result = self._loop.call(_within(call, arguments))
@@ -198,11 +204,13 @@ async def _within(call: Call, arguments: dict[str, Any]) -> object:
     limit = asyncio.timeout(call.timeout)
     try:
         async with limit:
-            return await call.function(**arguments)
+            result = await call.function(**arguments)
     except TimeoutError:
-        if limit.expired():
-            raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s") from None
-        raise
+        if not limit.expired():
+            raise
+    if limit.expired():  # also where it was told to end, and returned instead
+        raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
+    return result
 
 
 async def _calm(tasks: list[asyncio.Task[Any]]) -> None:

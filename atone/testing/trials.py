@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from attrs import define
@@ -13,6 +13,8 @@ from .outcomes import Fate
 from .spy import Flaw
 from .stage import Stage
 
+#: What may become of a request without effect, and how it is said.
+_TROUBLES = {Fate.LOST: "was lost", Fate.REFUSED: "was refused", Fate.HANG: "got no answer"}
 #: Requests of one function that are disturbed, one in each trial: where there are more, the first and the last.
 _MOST = 20
 
@@ -96,6 +98,38 @@ class UndoTrial(Trial):
             if stage.undo(self.index, f"{what}, called with None after its action,") and sound:
                 self._compare(before, stage, f"{what} has run with None for the result, as after a lost answer")
         self.stage().undo(self.index, f"{what}, called although it never happened,")
+        asked = self._in_trouble(what, known=True)
+        self._in_trouble(what, known=False, but=asked)
+
+    def _in_trouble(self, what: str, *, known: bool, but: Sequence[tuple[str, int]] = ()) -> list[tuple[str, int]]:
+        """Let each of its requests fail in turn: it must not return then, as long as its action's effect stands."""
+        stage, done, first = self._acted(known=known)
+        stage.undo(self.index, what, quietly=True)
+        kept, requests = stage.effects(), _numbered(stage.sent()[first:])
+        for request in requests:
+            if request not in but:
+                self._fail(request, what, known=known, owed=done - kept)
+        return requests
+
+    def _fail(self, request: tuple[str, int], what: str, *, known: bool, owed: Counter[tuple[str, str]]) -> None:
+        call, number = request
+        for fate, words in _TROUBLES.items():
+            stage, _, _ = self._acted(known=known)
+            stage.disturb(call, number, fate)
+            if stage.undo(self.index, what, quietly=True) and stage.effects() & owed:
+                left = ", ".join(sorted({name for name, _ in stage.effects() & owed}))
+                self.note(
+                    Flaw.SWALLOWS, f"{what} returned although {call} {words}, and {left} stands: let the error out"
+                )
+                return
+
+    def _acted(self, *, known: bool) -> tuple[Stage, Counter[tuple[str, str]], int]:
+        """A world in which its action has happened, what stands there, and how many requests that took."""
+        stage = self.stage()
+        stage.act(self.index, quietly=True)
+        if not known:
+            stage.values.pop(self.index, None)
+        return stage, stage.effects(), len(stage.sent())
 
     def _compare(self, before: Counter[tuple[str, str]], stage: Stage, what: str) -> bool:
         """Whether nothing stands that did not stand before."""

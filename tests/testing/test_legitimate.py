@@ -1,6 +1,7 @@
 """Sagas that look strange and are sound: no check takes them for broken."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
@@ -175,3 +176,56 @@ async def test_a_step_that_takes_hours_is_not_stuck() -> None:
         await sim.settle()
         assert sim.ends() == ["COMPLETED"]
         sim.check()
+
+
+class Desk(FakeService):
+    """Two things that are let go at once."""
+
+    seat = action(undo="unseat")
+    lamp = action(undo="unlamp")
+    look = action(read_only=True)
+
+
+@step
+async def settle_in(desk: Desk, ctx: StepContext) -> None:
+    """Take both."""
+    await asyncio.gather(desk.seat(key=ctx.key), desk.lamp(key=ctx.key))
+
+
+@settle_in.compensation(timeout=20)
+async def leave(desk: Desk, ctx: StepContext) -> None:
+    """Look first, for nothing; try twice, and let both go at once, so that one goes on where the other has failed."""
+    with contextlib.suppress(Exception):  # what it says is of no use
+        await desk.look(key=ctx.key)
+    try:
+        await asyncio.gather(desk.unseat(key=ctx.action_key), desk.unlamp(key=ctx.action_key))
+    except Exception:  # noqa: BLE001  # once more
+        await asyncio.gather(desk.unseat(key=ctx.action_key), desk.unlamp(key=ctx.action_key))
+    else:
+        return
+
+
+def test_a_compensation_that_overcomes_trouble_by_itself() -> None:
+    """It swallows errors, and nothing is left behind."""
+    assert rehearse(Saga("desk", input=Order, steps=[settle_in]), Order(), [Desk]) == []
+
+
+@step
+async def lit(desk: Desk, ctx: StepContext) -> None:
+    """Take a lamp."""
+    await desk.lamp(key=ctx.key)
+
+
+@lit.compensation
+async def unlit(desk: Desk, ctx: StepContext) -> None:
+    """Give it back, and look whether that was heard."""
+    try:
+        await desk.unlamp(key=ctx.action_key)
+    except Exception:
+        if desk.standing(ctx.action_key):
+            raise
+
+
+def test_a_compensation_that_looks_whether_it_was_heard() -> None:
+    """It lets an error out where something stands, and no other."""
+    assert rehearse(Saga("lamp", input=Order, steps=[lit]), Order(), [Desk]) == []

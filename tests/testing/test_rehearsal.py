@@ -13,7 +13,7 @@ import pytest
 
 from atone import PermanentError, Saga, StepContext, receive, step
 from atone.testing import FakeService, Flaw, SagaFailure, action, crash_everywhere, rehearse
-from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, patient, ship, shop
+from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, Stock, patient, ship, shop
 
 
 def saga_of(act: Callable[..., Any], undo: Callable[..., Any] | None = None, **options: Any) -> Saga[Order]:
@@ -326,6 +326,49 @@ def test_a_compensation_that_does_nothing_without_a_result() -> None:
 
     found = flaws(pay, careful)
     assert "None" in found[Flaw.MISSING_COMPENSATION]
+
+
+def careless(*errors: type[Exception]) -> Callable[..., Any]:
+    """A compensation that takes these errors for granted."""
+
+    async def careless(payments: Payments, ctx: StepContext) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await payments.refund(key=ctx.action_key)
+        except errors:
+            pass
+
+    return careless
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(Exception, "was lost"), (PermanentError, "was refused"), (TimeoutError, "got no answer")],
+)
+def test_a_compensation_that_swallows_an_error(error: type[Exception], words: str) -> None:
+    """The engine believes that all is undone, and never calls it again."""
+    assert flaws(pay, careless(error)) == {
+        Flaw.SWALLOWS: f"the compensation of 'pay' returned although Payments.refund {words}, "
+        "and Payments.charge stands: let the error out"
+    }
+    assert rehearse(saga_of(pay, careless(error)), Order(), [Payments], allow=[Flaw.SWALLOWS]) == []
+
+
+def test_a_compensation_that_swallows_an_error_where_it_knows_no_result() -> None:
+    """It asks for something else then, which may fail as well."""
+
+    async def bold(pay: str | None, payments: Payments, stock: Stock, ctx: StepContext) -> None:
+        if pay is not None:
+            await payments.refund(key=ctx.action_key)
+            return
+        try:
+            await stock.reserve(key=ctx.action_key)
+            await payments.refund(key=ctx.action_key)
+        except ConnectionError:
+            pass
+
+    (found,) = rehearse(saga_of(pay, bold), Order(), [Payments, Stock], allow=[Flaw.MISSING_COMPENSATION])
+    assert "although Stock.reserve was lost, and Payments.charge stands" in found.detail
 
 
 def test_a_compensation_under_its_own_key() -> None:
