@@ -104,6 +104,7 @@ class Lookup:
 
     async def __call__(self, *, key: str) -> Any:
         """Ask what became of a key."""
+        self.service.ledger.looked.append((self.action.find or "", key))
         await self.service.latency()
         return self.service.ledger.answers.get((self.action.name, key))
 

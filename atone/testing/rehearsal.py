@@ -14,7 +14,7 @@ from ..storage import Codec, Undecodable
 from .evidence import Violation
 from .spy import Flaw
 from .stage import Stage
-from .trials import ActionTrial, UndoTrial
+from .trials import ActionTrial, ProbeTrial, UndoTrial
 
 _SENTENCES = {
     Flaw.MISSING_COMPENSATION: "A compensation leaves nothing behind of what its action did, whatever is known of it.",
@@ -22,6 +22,7 @@ _SENTENCES = {
     Flaw.KEY_VARIES: "A step hands out keys made from `ctx.key` alone, the same at each attempt.",
     Flaw.NEEDS_ACTION: "A compensation succeeds, with `None` for the result, when its action never happened.",
     Flaw.SWALLOWS: "A compensation that could not undo everything raises, so that it is called again.",
+    Flaw.PROBE: "A probe says what the participant knows of the action: `Happened` after it, and never before it.",
     Flaw.RAISES: "A step raises `PermanentError` where it certainly had no effect, and nothing where all is well.",
     Flaw.RESULT: "What a step returns can be stored and fits its annotation: otherwise nobody knows what it did.",
     Flaw.MEMORY: "What a process remembers is gone when it dies: keep it in the result, or at a participant.",
@@ -109,6 +110,8 @@ class _Rehearsal:
         ActionTrial(index, step, partial(self._stage, index), self.note).run()
         if step.undo is not None or step.read_only:
             UndoTrial(index, step, partial(self._stage, index), self.note).run()
+        if step.ask is not None and not step.read_only:
+            ProbeTrial(index, step, partial(self._stage, index), self.note).run()
 
     def note(self, flaw: Flaw, detail: str) -> None:
         """Remember a flaw."""

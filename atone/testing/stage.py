@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..sagas import PermanentError, Saga, StepContext
+from ..sagas import DidNotHappen, Happened, NeverWillHappen, PermanentError, Saga, StepContext, StillUnknown
 from ..sagas.context import idempotency_key
 from ..sagas.inject import resolve_services
 from ..sagas.progress import Work
@@ -79,7 +79,7 @@ class Stage:
         """Call an action and keep its result; whether it succeeded."""
         name = self.saga.slots[index].name
         try:
-            self.values[index] = self._kept(index, self._call(index, Work.ACTION, attempt))
+            self.values[index] = self._kept(index, self._call(index, Work.ACTION, attempt), f"step {name!r}")
         except (PermanentError, _Named) as error:
             self.error = error
             return False
@@ -101,6 +101,26 @@ class Stage:
                 self.note(flaw, f"{what} raised {error!r}")
             return False
         return True
+
+    def probe(self, index: int, when: str) -> object:
+        """Call a probe where nothing is in trouble; what it answered, or `None` where it gave no sound answer."""
+        what = f"the probe of {self.saga.slots[index].name!r}"
+        for fake in self._fakes:
+            fake.ledger.looked.clear()  # of earlier steps
+        try:
+            answer = self._call(index, Work.PROBE, 1)
+            if isinstance(answer, Happened):
+                return Happened(self._kept(index, answer.result, what))
+        except _Named:
+            return None
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
+            self.note(Flaw.RAISES, f"{what}, called {when}, raised {error!r}")
+            return None
+        if isinstance(answer, DidNotHappen | NeverWillHappen | StillUnknown):
+            return answer
+        words = "Happened(...), DidNotHappen(), NeverWillHappen() or StillUnknown()"
+        self.note(Flaw.PROBE, f"{what}, called {when}, returned {answer!r}: return {words}")
+        return None
 
     def disturb(self, call: str, number: int, fate: Fate) -> None:
         """Say what becomes of one of the next requests of this name: that before which so many are answered."""
@@ -132,19 +152,27 @@ class Stage:
                 return f"; it called {fake.name}.{wrong[0]} under another key: key=ctx.action_key"
         return ""
 
-    def _kept(self, index: int, result: object) -> object:
+    def unlooked(self) -> str:
+        """What to do about a lookup of the last probe under a key that no action had."""
+        for fake in self._fakes:
+            used = {key for _, key in fake.ledger.sent}
+            wrong = [name for name, key in fake.ledger.looked if key not in used]
+            if wrong:
+                return f"; it called {fake.name}.{wrong[-1]} under another key: key=ctx.action_key"
+        return ""
+
+    def _kept(self, index: int, result: object, who: str) -> object:
         """A result as later steps get it."""
-        name = self.saga.slots[index].name
         if result is None:
             return None
         try:
-            _, value = self.codec.round_trip(result, self.saga.results[index], f"the result of step {name!r}")
+            _, value = self.codec.round_trip(result, self.saga.results[index], f"the result of {who}")
         except (Unencodable, TooLarge) as error:
             self.note(Flaw.RESULT, str(error))
             raise _Named from error
         except Undecodable as error:
             wanted = getattr(self.saga.results[index], "__name__", str(self.saga.results[index]))
-            what = f"step {name!r} returned a {type(result).__name__}, and is annotated to return {wanted}"
+            what = f"{who} returned a {type(result).__name__}, and is annotated to return {wanted}"
             self.note(Flaw.RESULT, what)
             raise _Named from error
         return value
@@ -205,12 +233,12 @@ async def _within(call: Call, arguments: dict[str, Any]) -> object:
     try:
         async with limit:
             result = await call.function(**arguments)
+            if not limit.expired():  # or it was told to end, and returned instead
+                return result
     except TimeoutError:
         if not limit.expired():
             raise
-    if limit.expired():  # also where it was told to end, and returned instead
-        raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
-    return result
+    raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
 
 
 async def _calm(tasks: list[asyncio.Task[Any]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define
 
-from ..sagas import PermanentError, Step
+from ..sagas import DidNotHappen, Happened, NeverWillHappen, PermanentError, Step
 from .outcomes import Fate
 from .spy import Flaw
 from .stage import Stage
@@ -137,6 +137,42 @@ class UndoTrial(Trial):
         if left:
             self.note(Flaw.MISSING_COMPENSATION, f"{what}, and {left} stands{stage.astray()}")
         return not left
+
+
+class ProbeTrial(Trial):
+    """A probe, before its action and after it."""
+
+    def run(self) -> None:
+        """Try it."""
+        if self._before():
+            self._after()
+
+    def _before(self) -> bool:
+        """Whether it gave a sound answer. What has an effect only afterwards had not happened, and was possible."""
+        stage, when = self.stage(), "before its action"
+        before = stage.effects()
+        answer = stage.probe(self.index, when)
+        stage.act(self.index, quietly=True)
+        left = self._left(stage, before)
+        if left and isinstance(answer, Happened):
+            self._wrong(when, answer, f"{left} had not happened yet")
+        elif left and isinstance(answer, NeverWillHappen):
+            self._wrong(when, answer, f"{left} took effect after it: close the key, or say DidNotHappen()")
+        return answer is not None
+
+    def _after(self) -> None:
+        stage, when = self.stage(), "after its action"
+        before = stage.effects()
+        stage.act(self.index, quietly=True)
+        stage.values.pop(self.index, None)
+        answer = stage.probe(self.index, when)
+        left = self._left(stage, before)
+        if left and isinstance(answer, DidNotHappen | NeverWillHappen):
+            self._wrong(when, answer, f"{left} stands{stage.unlooked()}")
+
+    def _wrong(self, when: str, answer: object, what: str) -> None:
+        said = type(answer).__name__
+        self.note(Flaw.PROBE, f"the probe of {self.step.name!r}, called {when}, answered {said}, and {what}")
 
 
 def _numbered(calls: Iterable[tuple[str, str]]) -> list[tuple[str, int]]:

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from attrs import define, field, frozen
 
-from atone import Retry, Saga, StepContext, step
+from atone import DidNotHappen, Happened, NeverWillHappen, Probe, Retry, Saga, StepContext, step
+from atone.sagas import Step
 from atone.testing import FakeService, Simulation, action, crash_everywhere, rehearse
 from tests.testing.shop import Order, Payments, Stock
 
@@ -229,3 +231,39 @@ async def unlit(desk: Desk, ctx: StepContext) -> None:
 def test_a_compensation_that_looks_whether_it_was_heard() -> None:
     """It lets an error out where something stands, and no other."""
     assert rehearse(Saga("lamp", input=Order, steps=[lit]), Order(), [Desk]) == []
+
+
+async def close_or_find(desk: Desk, ctx: StepContext) -> Probe[None]:
+    """Take back what may have been asked for: what was closed so will never happen."""
+    if desk.standing(ctx.action_key):
+        return Happened(None)
+    await desk.unlamp(key=ctx.action_key)
+    return NeverWillHappen()
+
+
+async def already_there(desk: Desk, ctx: StepContext) -> Probe[None]:
+    """Ask for the state of the world instead of one's own key."""
+    return Happened(None) if any(desk.ledger.standing.values()) else DidNotHappen()
+
+
+@step
+async def lit_once(desk: Desk, ctx: StepContext) -> None:
+    """Take a lamp, where there is none yet."""
+    if not any(desk.ledger.standing.values()):
+        await desk.lamp(key=ctx.key)
+
+
+@pytest.mark.parametrize("probe", [close_or_find, already_there])
+def test_a_probe_that_closes_the_key_or_looks_at_the_world(probe: Callable[..., Any]) -> None:
+    """What it says is true, whichever way it came to know."""
+
+    def made(name: str, act: Callable[..., Any]) -> Step[..., Any]:
+        one = step(name=name)(act)
+        one.compensation(unlit)
+        one.probe(probe)
+        return one
+
+    lamps = [made("first", lit.action.function)]
+    if probe is already_there:
+        lamps.append(made("second", lit_once.action.function))
+    assert rehearse(Saga("lamps", input=Order, steps=lamps), Order(), [Desk]) == []

@@ -11,7 +11,18 @@ from typing import Any, cast
 
 import pytest
 
-from atone import PermanentError, Saga, StepContext, receive, step
+from atone import (
+    DidNotHappen,
+    Happened,
+    NeverWillHappen,
+    PermanentError,
+    Probe,
+    Saga,
+    StepContext,
+    StillUnknown,
+    receive,
+    step,
+)
 from atone.testing import FakeService, Flaw, SagaFailure, action, crash_everywhere, rehearse
 from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, Stock, patient, ship, shop
 
@@ -388,6 +399,87 @@ def test_a_compensation_that_needs_the_result() -> None:
         await payments.refund(key=ctx.action_key)
 
     assert "AssertionError" in flaws(pay, needy)[Flaw.NEEDS_ACTION]
+
+
+async def found(payments: Payments, ctx: StepContext) -> Probe[str]:
+    """What the participant knows."""
+    receipt = await payments.find_charge(key=ctx.action_key)
+    return Happened(receipt) if receipt is not None else DidNotHappen()
+
+
+async def always(payments: Payments, ctx: StepContext) -> Probe[str]:
+    """Say yes to everything."""
+    return Happened("charge-1")
+
+
+async def dropped(payments: Payments, ctx: StepContext) -> Probe[str]:
+    """Raise while nothing has happened."""
+    return Happened((await payments.find_charge(key=ctx.action_key)).upper())
+
+
+async def astray(payments: Payments, ctx: StepContext) -> Probe[str]:
+    """Ask under its own key."""
+    receipt = await payments.find_charge(key=ctx.key)
+    return Happened(receipt) if receipt is not None else DidNotHappen()
+
+
+async def hasty(payments: Payments, ctx: StepContext) -> Probe[str]:
+    """Take what has not happened for what never will."""
+    receipt = await payments.find_charge(key=ctx.action_key)
+    return Happened(receipt) if receipt is not None else NeverWillHappen()
+
+
+async def resigned(payments: Payments, ctx: StepContext) -> Probe[str]:
+    """Never heard of it."""
+    return NeverWillHappen() if payments.standing(ctx.action_key) else StillUnknown()
+
+
+async def wordless(payments: Payments, ctx: StepContext) -> Any:
+    """Return what was found."""
+    return await payments.find_charge(key=ctx.action_key)
+
+
+async def otherwise(payments: Payments, ctx: StepContext) -> Probe[Any]:
+    """Find what cannot be kept."""
+    return Happened(object()) if payments.standing(ctx.action_key) else DidNotHappen()
+
+
+@pytest.mark.parametrize(
+    ("probe", "flaw", "words"),
+    [
+        (always, Flaw.PROBE, "before its action, answered Happened, and Payments.charge had not happened yet"),
+        (dropped, Flaw.RAISES, "before its action, raised AttributeError"),
+        (astray, Flaw.PROBE, "answered DidNotHappen, and Payments.charge stands; it called Payments.find_charge under"),
+        (hasty, Flaw.PROBE, "answered NeverWillHappen, and Payments.charge took effect after it: close the key"),
+        (resigned, Flaw.PROBE, "after its action, answered NeverWillHappen, and Payments.charge stands"),
+        (wordless, Flaw.PROBE, "before its action, returned None: return Happened(...), DidNotHappen(), Never"),
+        (otherwise, Flaw.RESULT, "the result of the probe of 'pay' of class object cannot be turned into JSON"),
+    ],
+)
+def test_a_probe_that_is_wrong(probe: Callable[..., Any], flaw: Flaw, words: str) -> None:
+    """The engine would believe it, or never get an answer."""
+    (wrong,) = rehearse(probed(probe), Order(), [Payments])
+    assert wrong.check == flaw
+    assert words in wrong.detail
+    assert rehearse(probed(probe), Order(), [Payments], allow=[flaw]) == []
+
+
+def probed(probe: Callable[..., Any]) -> Saga[Order]:
+    """A saga of one step, of which one may ask what became of it."""
+    charge = step(name="pay")(pay)
+    charge.compensation(repay)
+    charge.probe(probe)
+    return Saga("probed", input=Order, steps=[charge])
+
+
+def test_a_probe_that_says_what_it_knows() -> None:
+    """Also one that knows nothing."""
+
+    async def shrug(payments: Payments, ctx: StepContext) -> Probe[str]:
+        return StillUnknown()
+
+    assert rehearse(probed(found), Order(), [Payments]) == []
+    assert rehearse(probed(shrug), Order(), [Payments]) == []
 
 
 def test_a_key_for_each_attempt() -> None:
