@@ -8,7 +8,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field
 
@@ -110,7 +110,7 @@ class Stage:
         try:
             answer = self._call(index, Work.PROBE, 1)
             if isinstance(answer, Happened):
-                return Happened(self._kept(index, answer.result, what))
+                return Happened(self._kept(index, cast("Happened[object]", answer).result, what))
         except _Named:
             return None
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises

@@ -155,9 +155,9 @@ class ProbeTrial(Trial):
         stage.act(self.index, quietly=True)
         left = self._left(stage, before)
         if left and isinstance(answer, Happened):
-            self._wrong(when, answer, f"{left} had not happened yet")
+            self._wrong(when, "Happened", f"{left} had not happened yet")
         elif left and isinstance(answer, NeverWillHappen):
-            self._wrong(when, answer, f"{left} took effect after it: close the key, or say DidNotHappen()")
+            self._wrong(when, "NeverWillHappen", f"{left} took effect after it: close the key, or say DidNotHappen()")
         return answer is not None
 
     def _after(self) -> None:
@@ -168,10 +168,9 @@ class ProbeTrial(Trial):
         answer = stage.probe(self.index, when)
         left = self._left(stage, before)
         if left and isinstance(answer, DidNotHappen | NeverWillHappen):
-            self._wrong(when, answer, f"{left} stands{stage.unlooked()}")
+            self._wrong(when, type(answer).__name__, f"{left} stands{stage.unlooked()}")
 
-    def _wrong(self, when: str, answer: object, what: str) -> None:
-        said = type(answer).__name__
+    def _wrong(self, when: str, said: str, what: str) -> None:
         self.note(Flaw.PROBE, f"the probe of {self.step.name!r}, called {when}, answered {said}, and {what}")
 
 
