@@ -22,6 +22,7 @@ _SENTENCES = {
     Flaw.KEY_VARIES: "A step hands out keys made from `ctx.key` alone, the same at each attempt.",
     Flaw.NEEDS_ACTION: "A compensation succeeds, with `None` for the result, when its action never happened.",
     Flaw.SWALLOWS: "A compensation that could not undo everything raises, so that it is called again.",
+    Flaw.LINGERS: "A step begins nothing more once its timeout has come: others act in its place then.",
     Flaw.PROBE: "A probe says what the participant knows of the action: `Happened` after it, and never before it.",
     Flaw.RAISES: "A step raises `PermanentError` where it certainly had no effect, and nothing where all is well.",
     Flaw.RESULT: "What a step returns can be stored and fits its annotation: otherwise nobody knows what it did.",

@@ -26,6 +26,7 @@ class Flaw(StrEnum):
     KEY_VARIES = "key varies"
     NEEDS_ACTION = "compensation needs its action"
     SWALLOWS = "swallows an error"
+    LINGERS = "goes on after its timeout"
     PROBE = "probe is wrong"
     RAISES = "raises"
     RESULT = "result is not kept"

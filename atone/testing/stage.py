@@ -48,14 +48,17 @@ class Stage:
     note: Callable[[Flaw, str], None]
     values: dict[int, object] = field(factory=dict[int, object])
     error: BaseException | None = None
+    overtime: list[str] = field(factory=list[str])  #: effects that a function asked for after its timeout
     disturbed: bool = False  #: whether what comes of a request is no longer as it should be
     _fakes: list[FakeService] = field(init=False)
     _provided: Mapping[Any, object] = field(init=False)
     _loop: SimLoop = field(init=False)
+    _limit: asyncio.Timeout | None = None  #: of the call under way
+    _task: asyncio.Task[Any] | None = None  #: in which it runs
     _workers: set[asyncio.Task[Any]] = field(factory=set)  #: of clients, which serve one call after another
 
     def __attrs_post_init__(self) -> None:
-        world = World(self.seed)
+        world = World(self.seed, asked=self._asked)
         provided = {
             type_: one() if isinstance(one, type) else one for type_, one in named(copy.deepcopy(self.services))
         }
@@ -196,13 +199,42 @@ class Stage:
                 self.note(flaw, f"step {name!r} {what}")
 
         with spying(note, is_async=call.is_async), awaiting(note), remembering(call.function, note):
-            result = self._loop.call(_within(call, arguments))
+            result = self._loop.call(self._within(call, arguments))
         self._clear_up(note)
         if inspect.iscoroutine(result):
             result.close()
             note(Flaw.UNAWAITED, f"returns {result.__qualname__}() without awaiting it")
             raise _Named
         return result
+
+    async def _within(self, call: Call, arguments: dict[str, Any]) -> object:
+        """Call a function, and wait no longer for it than the engine would."""
+        if not call.is_async:
+            return call.function(**arguments)
+        self._task = asyncio.current_task()
+        limit = self._limit = asyncio.timeout(call.timeout)
+        try:
+            async with limit:
+                result = await call.function(**arguments)
+                if not limit.expired():  # or it was told to end, and returned instead
+                    return result
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            self._limit = None
+        raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
+
+    def _asked(self, service: str, call: str, key: str) -> None:
+        """A request leaves: is it one of a function that was told to end, and for more than to clean up?"""
+        limit = self._limit
+        if limit is None or not limit.expired() or asyncio.current_task(self._loop) is not self._task:
+            return
+        fake = next(one for one in self._fakes if one.name == service)
+        action = fake.actions().get(call)
+        again = fake.ledger.sent.count((call, key)) > 1
+        if action is not None and not action.read_only and (again or action.undo is not None):
+            self.overtime.append(f"{service}.{call}")
 
     def _clear_up(self, note: Callable[[Flaw, str], None]) -> None:
         """Let what a step has begun and did not wait for come to its end: is anything asked of a participant in it?
@@ -223,22 +255,6 @@ class Stage:
     def _calls(self) -> int:
         """How many requests there were so far, on their way and at their end."""
         return sum(len(fake.ledger.sent) + len(fake.ledger.calls) for fake in self._fakes)
-
-
-async def _within(call: Call, arguments: dict[str, Any]) -> object:
-    """Call a function, and wait no longer for it than the engine would."""
-    if not call.is_async:
-        return call.function(**arguments)
-    limit = asyncio.timeout(call.timeout)
-    try:
-        async with limit:
-            result = await call.function(**arguments)
-            if not limit.expired():  # or it was told to end, and returned instead
-                return result
-    except TimeoutError:
-        if not limit.expired():
-            raise
-    raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
 
 
 async def _calm(tasks: list[asyncio.Task[Any]]) -> None:

@@ -62,18 +62,32 @@ class ActionTrial(Trial):
             )
 
     def _unanswered(self) -> None:
-        """Lose the answer to each of its requests in turn: a step must not say then that nothing happened."""
+        """Let each of its requests in turn take effect without an answer, and then have no answer at all."""
         asked = self.stage()
         before, first = asked.effects(), len(asked.sent())
         asked.act(self.index, quietly=True)
         for call, number in _numbered(asked.sent()[first:]):
-            stage = self.stage()
-            stage.disturb(call, number, Fate.APPLIED_ANSWER_LOST)
-            if not stage.act(self.index, quietly=True) and isinstance(stage.error, PermanentError):
-                left = self._left(stage, before)
-                what = f"when the answer of {call} was lost, and {left} stands"
-                if left:
-                    self.note(Flaw.RAISES, f"step {self.step.name!r} raised {stage.error!r} {what}")
+            self._lose(call, number, before)
+            self._hang(call, number)
+
+    def _lose(self, call: str, number: int, before: Counter[tuple[str, str]]) -> None:
+        """A step must not say then that nothing happened."""
+        stage = self.stage()
+        stage.disturb(call, number, Fate.APPLIED_ANSWER_LOST)
+        if not stage.act(self.index, quietly=True) and isinstance(stage.error, PermanentError):
+            left = self._left(stage, before)
+            what = f"when the answer of {call} was lost, and {left} stands"
+            if left:
+                self.note(Flaw.RAISES, f"step {self.step.name!r} raised {stage.error!r} {what}")
+
+    def _hang(self, call: str, number: int) -> None:
+        """A step must end when its timeout has come."""
+        stage = self.stage()
+        stage.disturb(call, number, Fate.HANG)
+        stage.act(self.index, quietly=True)
+        if stage.overtime:
+            what = f"called {stage.overtime[0]} after its timeout: let asyncio.CancelledError out"
+            self.note(Flaw.LINGERS, f"step {self.step.name!r} got no answer of {call}, and {what}")
 
 
 class UndoTrial(Trial):

@@ -267,3 +267,38 @@ def test_a_probe_that_closes_the_key_or_looks_at_the_world(probe: Callable[..., 
     if probe is already_there:
         lamps.append(made("second", lit_once.action.function))
     assert rehearse(Saga("lamps", input=Order, steps=lamps), Order(), [Desk]) == []
+
+
+class Door(FakeService):
+    """Lets people in."""
+
+    enter = action(undo="leave")
+    note = action(read_only=True)
+
+
+@step(timeout=5)
+async def visit(door: Door, ctx: StepContext) -> None:
+    """Try twice, within a time of its own, and clean up in any case: by what was asked before, and more."""
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await door.enter(key=ctx.key)
+                return
+        await asyncio.shield(door.enter(key=ctx.key))
+    except asyncio.CancelledError:
+        await door.leave(key=ctx.key)
+        await door.note(key=ctx.key)
+        raise
+    finally:
+        await door.note(key=ctx.key)
+
+
+@visit.compensation
+async def leave_door(door: Door, ctx: StepContext) -> None:
+    """Leave."""
+    await door.leave(key=ctx.action_key)
+
+
+def test_a_step_that_cleans_up_when_its_timeout_has_come() -> None:
+    """It begins nothing new, and may undo what it did."""
+    assert rehearse(Saga("door", input=Order, steps=[visit]), Order(), [Door]) == []

@@ -111,6 +111,33 @@ def test_the_answer_to_each_request_of_a_loop_is_lost() -> None:
     assert flaws(instalments, repay_all) == {Flaw.RAISES: f"step 'pay' raised PermanentError('no second one') {lost}"}
 
 
+def test_a_step_that_goes_on_after_its_timeout() -> None:
+    """It takes the order to end for one more error, and asks again beside whoever acts in its place."""
+
+    async def stubborn(order: Order, payments: Payments, ctx: StepContext) -> str:
+        while True:
+            try:
+                return await pay(order, payments, ctx)
+            except BaseException:  # noqa: BLE001  # which is the mistake
+                await asyncio.sleep(0.1)
+
+    async def next_one(order: Order, payments: Payments, ctx: StepContext) -> None:
+        try:
+            await payments.charge(key=f"{ctx.key}/0")
+        except asyncio.CancelledError:
+            await payments.charge(key=f"{ctx.key}/1")
+
+    async def repay_all(payments: Payments, ctx: StepContext) -> None:
+        for number in (0, 1):
+            await payments.refund(key=f"{ctx.action_key}/{number}")
+
+    for act, undo in (stubborn, repay), (next_one, repay_all):
+        assert flaws(act, undo, timeout=5) == {
+            Flaw.LINGERS: "step 'pay' got no answer of Payments.charge, and called Payments.charge after its timeout: "
+            "let asyncio.CancelledError out"
+        }
+
+
 def test_a_result_that_cannot_be_kept() -> None:
     """Its step would be in doubt, every time."""
 
