@@ -49,9 +49,11 @@ def rehearse(
 ) -> list[Violation]:
     """Try every step alone: twice under one key, undone with and without its result, undone without having happened.
 
-    Judged by the ledgers of `FakeService`s. A step that refuses this input, and all that need its result, are left
-    out. `messages` stand for those that the saga awaits; `allow` names flaws that are no news. Raises `TypeError`
-    for a message that the saga does not await, and for an input that is not what the saga says.
+    Its requests, and those of its compensation, fail in turn; its probe is called before it and after it. Judged by
+    the ledgers of `FakeService`s. A step that refuses this input, all that need its result, and all that stands
+    behind a message that declines are left out. `messages` stand for those that the saga awaits; `allow` names flaws
+    that are no news. Raises `TypeError` for a message that the saga does not await, and for an input that is not what
+    the saga says.
     """
     check_messages(saga, messages)
     codec = Codec(converter)

@@ -133,6 +133,10 @@ class Stage:
             if service == fake.name:
                 fake.plans[name] = [*[Fate.OK] * number, fate]
 
+    def wait(self) -> None:
+        """Let everything that is on its way arrive."""
+        self._loop.call(asyncio.sleep(CALM))
+
     def effects(self) -> Counter[tuple[str, str]]:
         """What stands, by name and key."""
         found: Counter[tuple[str, str]] = Counter()

@@ -62,32 +62,37 @@ class ActionTrial(Trial):
             )
 
     def _unanswered(self) -> None:
-        """Let each of its requests in turn take effect without an answer, and then have no answer at all."""
+        """Let each of its requests in turn take effect without an answer: at once, and when nobody waits for it."""
         asked = self.stage()
         before, first = asked.effects(), len(asked.sent())
         asked.act(self.index, quietly=True)
         for call, number in _numbered(asked.sent()[first:]):
             self._lose(call, number, before)
-            self._hang(call, number)
+            self._delay(call, number, before)
 
     def _lose(self, call: str, number: int, before: Counter[tuple[str, str]]) -> None:
         """A step must not say then that nothing happened."""
         stage = self.stage()
         stage.disturb(call, number, Fate.APPLIED_ANSWER_LOST)
-        if not stage.act(self.index, quietly=True) and isinstance(stage.error, PermanentError):
-            left = self._left(stage, before)
-            what = f"when the answer of {call} was lost, and {left} stands"
-            if left:
-                self.note(Flaw.RAISES, f"step {self.step.name!r} raised {stage.error!r} {what}")
+        if not stage.act(self.index, quietly=True):
+            self._denies(stage, before, f"the answer of {call} was lost")
 
-    def _hang(self, call: str, number: int) -> None:
-        """A step must end when its timeout has come."""
+    def _delay(self, call: str, number: int, before: Counter[tuple[str, str]]) -> None:
+        """A step must end when its timeout has come, and not take its own for a refusal: the request still arrives."""
         stage = self.stage()
-        stage.disturb(call, number, Fate.HANG)
-        stage.act(self.index, quietly=True)
+        stage.disturb(call, number, Fate.LATE)
+        succeeded = stage.act(self.index, quietly=True)
+        stage.wait()
+        if not succeeded:
+            self._denies(stage, before, f"{call} took effect late")
         if stage.overtime:
             what = f"called {stage.overtime[0]} after its timeout: let asyncio.CancelledError out"
             self.note(Flaw.LINGERS, f"step {self.step.name!r} got no answer of {call}, and {what}")
+
+    def _denies(self, stage: Stage, before: Counter[tuple[str, str]], when: str) -> None:
+        left = self._left(stage, before)
+        if left and isinstance(stage.error, PermanentError):
+            self.note(Flaw.RAISES, f"step {self.step.name!r} raised {stage.error!r} when {when}, and {left} stands")
 
 
 class UndoTrial(Trial):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import define, field, frozen
 
-from atone import DidNotHappen, Happened, NeverWillHappen, Probe, Retry, Saga, StepContext, step
+from atone import DidNotHappen, Happened, NeverWillHappen, PermanentError, Probe, Retry, Saga, StepContext, step
 from atone.sagas import Step
 from atone.testing import FakeService, Simulation, action, crash_everywhere, rehearse
 from tests.testing.shop import Order, Payments, Stock
@@ -267,6 +267,25 @@ def test_a_probe_that_closes_the_key_or_looks_at_the_world(probe: Callable[..., 
     if probe is already_there:
         lamps.append(made("second", lit_once.action.function))
     assert rehearse(Saga("lamps", input=Order, steps=lamps), Order(), [Desk]) == []
+
+
+@step
+async def lit_in_time(desk: Desk, ctx: StepContext) -> None:
+    """Take a lamp, or close the key: then it is certain that nothing comes of it."""
+    try:
+        async with asyncio.timeout(2):
+            await desk.lamp(key=ctx.key)
+    except (TimeoutError, ConnectionError) as error:
+        await desk.unlamp(key=ctx.key)
+        raise PermanentError("too slow") from error
+
+
+lit_in_time.compensation(unlit)
+
+
+def test_a_step_that_closes_its_key_before_it_says_that_nothing_happened() -> None:
+    """It tells the truth: what comes late is refused."""
+    assert rehearse(Saga("lamp", input=Order, steps=[lit_in_time]), Order(), [Desk]) == []
 
 
 class Door(FakeService):

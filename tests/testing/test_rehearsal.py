@@ -93,6 +93,22 @@ def test_a_step_that_takes_a_lost_answer_for_a_refusal() -> None:
     }
 
 
+def test_a_step_that_takes_its_own_timeout_for_a_refusal() -> None:
+    """The request is still on its way, and nobody would undo what it does."""
+
+    async def impatient(order: Order, payments: Payments, ctx: StepContext) -> str:
+        try:
+            async with asyncio.timeout(1):
+                return await pay(order, payments, ctx)
+        except TimeoutError as error:
+            raise PermanentError("too slow") from error
+
+    assert flaws(impatient) == {
+        Flaw.RAISES: "step 'pay' raised PermanentError('too slow') when Payments.charge took effect late, "
+        "and Payments.charge stands"
+    }
+
+
 def test_the_answer_to_each_request_of_a_loop_is_lost() -> None:
     """Also where a step asks the same of a participant several times, and is careless about the last."""
 
