@@ -17,12 +17,11 @@ from ..sagas.context import idempotency_key
 from ..sagas.inject import resolve_services
 from ..sagas.progress import Work
 from ..sagas.registry import Registry
-from ..sagas.runner import NO_ANSWER
-from ..sagas.step import Call
 from ..storage import Codec, TooLarge, Undecodable, Unencodable
 from .loop import SimLoop
 from .memory import remembering
 from .outcomes import Fate
+from .patience import Patience
 from .services import FakeService
 from .site import named
 from .spy import Flaw, awaiting, spying
@@ -48,21 +47,20 @@ class Stage:
     note: Callable[[Flaw, str], None]
     values: dict[int, object] = field(factory=dict[int, object])
     error: BaseException | None = None
-    overtime: list[str] = field(factory=list[str])  #: effects that a function asked for after its timeout
+    patience: Patience = field(init=False)
     disturbed: bool = False  #: whether what comes of a request is no longer as it should be
     _fakes: list[FakeService] = field(init=False)
     _provided: Mapping[Any, object] = field(init=False)
     _loop: SimLoop = field(init=False)
-    _limit: asyncio.Timeout | None = None  #: of the call under way
-    _task: asyncio.Task[Any] | None = None  #: in which it runs
     _workers: set[asyncio.Task[Any]] = field(factory=set)  #: of clients, which serve one call after another
 
     def __attrs_post_init__(self) -> None:
-        world = World(self.seed, asked=self._asked)
         provided = {
             type_: one() if isinstance(one, type) else one for type_, one in named(copy.deepcopy(self.services))
         }
         self._fakes = [one for one in provided.values() if isinstance(one, FakeService)]
+        self.patience = Patience(self._fakes)
+        world = World(self.seed, asked=self.patience.asked)
         for fake in self._fakes:
             fake.world, fake.plans, fake.outcomes = world, {}, None
         self._provided = resolve_services(Registry.of([self.saga]).bindings(), provided)
@@ -145,10 +143,6 @@ class Stage:
                 found[f"{fake.name}.{action}", key] += count
         return +found
 
-    def sent(self) -> list[tuple[str, str]]:
-        """Requests so far, by name and key."""
-        return [(f"{fake.name}.{name}", key) for fake in self._fakes for name, key in fake.ledger.sent]
-
     def astray(self) -> str:
         """What to do about an undo that was asked for under a key that no action had."""
         for fake in self._fakes:
@@ -197,48 +191,18 @@ class Stage:
         arguments = binding.arguments(context, self.input, self.values, self._provided)
 
         def note(flaw: Flaw, what: str) -> None:
-            if (
-                not self.disturbed or flaw is not Flaw.UNAWAITED
-            ):  # what an error has left behind is no forgotten `await`
+            left_by_an_error = self.disturbed and flaw is Flaw.UNAWAITED  # which is no forgotten `await`
+            if not left_by_an_error:
                 self.note(flaw, f"step {name!r} {what}")
 
         with spying(note, is_async=call.is_async), awaiting(note), remembering(call.function, note):
-            result = self._loop.call(self._within(call, arguments))
+            result = self._loop.call(self.patience.call(call, arguments))
         self._clear_up(note)
         if inspect.iscoroutine(result):
             result.close()
             note(Flaw.UNAWAITED, f"returns {result.__qualname__}() without awaiting it")
             raise _Named
         return result
-
-    async def _within(self, call: Call, arguments: dict[str, Any]) -> object:
-        """Call a function, and wait no longer for it than the engine would."""
-        if not call.is_async:
-            return call.function(**arguments)
-        self._task = asyncio.current_task()
-        limit = self._limit = asyncio.timeout(call.timeout)
-        try:
-            async with limit:
-                result = await call.function(**arguments)
-                if not limit.expired():  # or it was told to end, and returned instead
-                    return result
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        finally:
-            self._limit = None
-        raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
-
-    def _asked(self, service: str, call: str, key: str) -> None:
-        """A request leaves: is it one of a function that was told to end, and for more than to clean up?"""
-        limit = self._limit
-        if limit is None or not limit.expired() or asyncio.current_task(self._loop) is not self._task:
-            return
-        fake = next(one for one in self._fakes if one.name == service)
-        action = fake.actions().get(call)
-        again = fake.ledger.sent.count((call, key)) > 1
-        if action is not None and not action.read_only and (again or action.undo is not None):
-            self.overtime.append(f"{service}.{call}")
 
     def _clear_up(self, note: Callable[[Flaw, str], None]) -> None:
         """Let what a step has begun and did not wait for come to its end: is anything asked of a participant in it?

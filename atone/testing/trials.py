@@ -45,11 +45,11 @@ class ActionTrial(Trial):
         stage, name = self.stage(), self.step.name
         if not stage.act(self.index):
             return
-        effects, keys = stage.effects(), stage.sent()
+        effects, keys = stage.effects(), list(stage.patience.sent)
         if not stage.act(self.index, attempt=2, quietly=True):
             self.note(Flaw.NOT_IDEMPOTENT, f"step {name!r} raised {stage.error!r} when it was called again")
             return
-        again = [one for one in stage.sent()[len(keys) :] if one not in keys]
+        again = [one for one in stage.patience.sent[len(keys) :] if one not in keys]
         if again:
             first = [one for one in keys if one[0] == again[0][0]] or keys
             used = f" under {first[-1][1]!r}" if first else " not at all"
@@ -64,9 +64,9 @@ class ActionTrial(Trial):
     def _unanswered(self) -> None:
         """Let each of its requests in turn take effect without an answer: at once, and when nobody waits for it."""
         asked = self.stage()
-        before, first = asked.effects(), len(asked.sent())
+        before, first = asked.effects(), len(asked.patience.sent)
         asked.act(self.index, quietly=True)
-        for call, number in _numbered(asked.sent()[first:]):
+        for call, number in _numbered(asked.patience.sent[first:]):
             self._lose(call, number, before)
             self._delay(call, number, before)
 
@@ -85,8 +85,8 @@ class ActionTrial(Trial):
         stage.wait()
         if not succeeded:
             self._denies(stage, before, f"{call} took effect late")
-        if stage.overtime:
-            what = f"called {stage.overtime[0]} after its timeout: let asyncio.CancelledError out"
+        if stage.patience.overtime:
+            what = f"called {stage.patience.overtime[0]} after its timeout: let asyncio.CancelledError out"
             self.note(Flaw.LINGERS, f"step {self.step.name!r} got no answer of {call}, and {what}")
 
     def _denies(self, stage: Stage, before: Counter[tuple[str, str]], when: str) -> None:
@@ -124,7 +124,7 @@ class UndoTrial(Trial):
         """Let each of its requests fail in turn: it must not return then, as long as its action's effect stands."""
         stage, done, first = self._acted(known=known)
         stage.undo(self.index, what, quietly=True)
-        kept, requests = stage.effects(), _numbered(stage.sent()[first:])
+        kept, requests = stage.effects(), _numbered(stage.patience.sent[first:])
         for request in requests:
             if request not in but:
                 self._fail(request, what, known=known, owed=done - kept)
@@ -148,7 +148,7 @@ class UndoTrial(Trial):
         stage.act(self.index, quietly=True)
         if not known:
             stage.values.pop(self.index, None)
-        return stage, stage.effects(), len(stage.sent())
+        return stage, stage.effects(), len(stage.patience.sent)
 
     def _compare(self, before: Counter[tuple[str, str]], stage: Stage, what: str) -> bool:
         """Whether nothing stands that did not stand before."""

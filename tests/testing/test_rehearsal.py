@@ -24,7 +24,7 @@ from atone import (
     step,
 )
 from atone.testing import FakeService, Flaw, SagaFailure, action, crash_everywhere, rehearse
-from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, Stock, patient, ship, shop
+from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, Stock, patient, reserve, ship, shop
 
 
 def saga_of(act: Callable[..., Any], undo: Callable[..., Any] | None = None, **options: Any) -> Saga[Order]:
@@ -152,6 +152,23 @@ def test_a_step_that_goes_on_after_its_timeout() -> None:
             Flaw.LINGERS: "step 'pay' got no answer of Payments.charge, and called Payments.charge after its timeout: "
             "let asyncio.CancelledError out"
         }
+
+
+def test_each_request_is_lost_whomever_the_steps_before_have_asked() -> None:
+    """Several steps ask several participants in turn."""
+
+    @step(pivot=True)
+    async def certain(order: Order, payments: Payments, ctx: StepContext) -> str:
+        try:
+            return await pay(order, payments, ctx)
+        except ConnectionError as error:
+            raise PermanentError("no money") from error
+
+    first = step(name="first")(pay)
+    first.compensation(repay)
+    saga = Saga("three", input=Order, steps=[first, reserve, certain])
+    (found,) = rehearse(saga, Order(), [Payments, Stock])
+    assert "step 'certain' raised PermanentError('no money') when the answer of Payments.charge" in found.detail
 
 
 def test_a_result_that_cannot_be_kept() -> None:
