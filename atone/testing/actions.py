@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, cast, overload
 
 from attrs import define, frozen
 
+from ..sagas import PermanentError
 from .ledger import Ledger
 from .outcomes import Fate
 
@@ -88,7 +89,8 @@ def action(
 ) -> Declaration:
     """Declare an action of a `FakeService`.
 
-    `undo` names the method that takes it back, `find` one that looks its answer up by key (for probes).
+    `undo` names the method that takes it back, `find` one that looks its answer up by key (for probes): `None`
+    where no such effect stands, because nothing came, it was refused, or it was undone.
     `read_only` says that it has no effect. The answer is a receipt such as `"charge-1"`, or what `answer` returns
     when called with the service and the call's arguments, once for each effect; `action` also decorates it.
     """
@@ -97,15 +99,19 @@ def action(
 
 @frozen
 class Lookup:
-    """The method that `find` named: the answer that an action gave under a key, or `None`."""
+    """The method that `find` named: the answer to an action whose effect stands under a key, or else `None`."""
 
     service: Participant
     action: Action
 
     async def __call__(self, *, key: str) -> Any:
-        """Ask what became of a key."""
+        """Ask what became of a key; of what was refused, or undone, there is nothing to be found."""
+        ledger, place = self.service.ledger, (self.action.name, key)
+        ledger.looked.append((self.action.find or "", key))
         await self.service.latency()
-        return self.service.ledger.answers.get((self.action.name, key))
+        answer = ledger.answers.get(place)
+        stands = self.action.read_only or ledger.standing.get(place, 0) > 0
+        return answer if stands and not isinstance(answer, PermanentError) else None
 
 
 @frozen

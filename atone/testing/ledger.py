@@ -27,3 +27,4 @@ class Ledger:
     closed: set[tuple[str, str]] = field(factory=set)  #: keys that were undone, for ever
     calls: list[tuple[str, str]] = field(factory=list)  #: every request that arrived: what was called, under which key
     sent: list[tuple[str, str]] = field(factory=list)  #: every request that left, whatever became of it
+    looked: list[tuple[str, str]] = field(factory=list)  #: every answer that was looked up, under which key

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field
 from cattrs import Converter
 
-from ..sagas import PermanentError, Receive, Saga, Step
+from ..sagas import Receive, Saga, Step
 from ..storage import Codec, Undecodable
 from .evidence import Violation
 from .spy import Flaw
 from .stage import Stage
+from .trials import ActionTrial, ProbeTrial, UndoTrial
 
 _SENTENCES = {
     Flaw.MISSING_COMPENSATION: "A compensation leaves nothing behind of what its action did, whatever is known of it.",
     Flaw.NOT_IDEMPOTENT: "A step that is called twice under one key has its effect once.",
     Flaw.KEY_VARIES: "A step hands out keys made from `ctx.key` alone, the same at each attempt.",
     Flaw.NEEDS_ACTION: "A compensation succeeds, with `None` for the result, when its action never happened.",
+    Flaw.SWALLOWS: "A compensation that could not undo everything raises, so that it is called again.",
+    Flaw.LINGERS: "A step begins nothing more once its timeout has come: others act in its place then.",
+    Flaw.PROBE: "A probe says what the participant knows of the action: `Happened` after it, and never before it.",
     Flaw.RAISES: "A step raises `PermanentError` where it certainly had no effect, and nothing where all is well.",
     Flaw.RESULT: "What a step returns can be stored and fits its annotation: otherwise nobody knows what it did.",
     Flaw.MEMORY: "What a process remembers is gone when it dies: keep it in the result, or at a participant.",
@@ -45,9 +49,11 @@ def rehearse(
 ) -> list[Violation]:
     """Try every step alone: twice under one key, undone with and without its result, undone without having happened.
 
-    Judged by the ledgers of `FakeService`s. A step that refuses this input, and all that need its result, are left
-    out. `messages` stand for those that the saga awaits; `allow` names flaws that are no news. Raises `TypeError`
-    for a message that the saga does not await, and for an input that is not what the saga says.
+    Its requests, and those of its compensation, fail in turn; its probe is called before it and after it. Judged by
+    the ledgers of `FakeService`s. A step that refuses this input, all that need its result, and all that stands
+    behind a message that declines are left out. `messages` stand for those that the saga awaits; `allow` names flaws
+    that are no news. Raises `TypeError` for a message that the saga does not await, and for an input that is not what
+    the saga says.
     """
     check_messages(saga, messages)
     codec = Codec(converter)
@@ -90,34 +96,48 @@ class _Rehearsal:
     codec: Codec
     found: list[Violation] = field(factory=list)
     stages: list[Stage] = field(factory=list[Stage])
+    heard: dict[int, object] = field(factory=dict[int, object])  #: the message that each place takes
 
     def run(self) -> None:
         """Each step in its turn, in a world in which those before it succeeded."""
-        self._hear()
+        reached = self._hear()
         try:
-            for index, slot in enumerate(self.saga.slots):
-                if isinstance(slot, Step) and self._stage(index) is not None:
-                    self._twice(index, slot)
-                    self._unanswered(index, slot)
-                    if slot.undo is not None or slot.read_only:
-                        self._undone(index, slot)
+            for index, slot in enumerate(self.saga.slots[:reached]):
+                if isinstance(slot, Step) and self._stage(index).can(index):
+                    self._try(index, slot)
         finally:
             for stage in self.stages:
                 stage.close()
+
+    def _try(self, index: int, step: Step[..., Any]) -> None:
+        ActionTrial(index, step, partial(self._stage, index), self.note).run()
+        if step.undo is not None or step.read_only:
+            UndoTrial(index, step, partial(self._stage, index), self.note).run()
+        if step.ask is not None and not step.read_only:
+            ProbeTrial(index, step, partial(self._stage, index), self.note).run()
 
     def note(self, flaw: Flaw, detail: str) -> None:
         """Remember a flaw."""
         self.found.append(Violation(flaw, _SENTENCES[flaw], None, detail))
 
-    def _hear(self) -> None:
-        """Whether everything is said that the order waits for: the rest of the saga would never be tried."""
+    def _hear(self) -> int:
+        """Give each message to the place that takes it; how many slots come before one that declines, or all.
+
+        Where something is not said that the order waits for, the rest of the saga would never be tried.
+        """
         left = list(self.messages)
-        for slot in self.saga.slots:
-            if not isinstance(slot, Receive) or not self._reached(slot):
+        for index, slot in enumerate(self.saga.slots):
+            if not isinstance(slot, Receive):
+                continue
+            if not self._reached(slot):
+                self.heard[index] = None
                 continue
             heard = next((one for one in left if isinstance(one, slot.types)), None)
             if heard is not None:
                 left.remove(heard)
+                self.heard[index] = heard
+                if type(heard).__name__ in slot.declines:
+                    return index
             elif slot.timeout is None and self.saga.deadline is None:
                 names = [kind.__name__ for kind in slot.types]
                 self.note(
@@ -125,6 +145,7 @@ class _Rehearsal:
                     f"{slot.name!r} waits for {' or '.join(names)} without a timeout, and nobody sends one: "
                     f"messages=[{names[0]}(...)], or allow=[Flaw.WAITS]",
                 )
+        return len(self.saga.slots)
 
     def _reached(self, slot: Receive) -> bool:
         """Whether an order with this input waits there."""
@@ -133,82 +154,15 @@ class _Rehearsal:
         except Exception:  # noqa: BLE001  # whatever the user's function raises: the order is parked there
             return False
 
-    def _stage(self, index: int) -> Stage | None:
-        """A world in which all steps before this one succeeded; `None` where they did not."""
+    def _stage(self, index: int) -> Stage:
+        """A world in which all steps before this one were called."""
         stage = Stage(self.saga, self.input, self.services, self.seed, self.codec, self.note)
         self.stages.append(stage)
         for before in range(index):
             slot = self.saga.slots[before]
             if isinstance(slot, Receive):
-                wanted = [one for one in self.messages if isinstance(one, slot.types)]
-                if wanted:
-                    stage.values[before] = wanted[0]
-            elif stage.can(before) and stage.act(before, quietly=True):
-                continue
-        return stage if stage.can(index) else None
-
-    def _twice(self, index: int, step: Step[..., Any]) -> None:
-        stage = self._staged(index)
-        if not stage.act(index):
-            return
-        effects, keys = stage.effects(), stage.sent()
-        if not stage.act(index, attempt=2, quietly=True):
-            self.note(Flaw.NOT_IDEMPOTENT, f"step {step.name!r} raised {stage.error!r} when it was called again")
-            return
-        again = [one for one in stage.sent()[len(keys) :] if one not in keys]
-        if again:
-            first = [one for one in keys if one[0] == again[0][0]] or keys
-            used = f" under {first[-1][1]!r}" if first else " not at all"
-            self.note(
-                Flaw.KEY_VARIES,
-                f"step {step.name!r} called {again[0][0]}{used}, and at attempt 2 under {again[0][1]!r}",
-            )
-        elif stage.effects() != effects:
-            more = ", ".join(sorted(name for name, _ in stage.effects() - effects))
-            self.note(Flaw.NOT_IDEMPOTENT, f"step {step.name!r} was called twice under one key: {more} twice")
-
-    def _unanswered(self, index: int, step: Step[..., Any]) -> None:
-        """Lose the answer to each of its requests in turn: a step must not say then that nothing happened."""
-        asked = self._staged(index)
-        before, first = asked.effects(), len(asked.sent())
-        asked.act(index, quietly=True)
-        for call in dict.fromkeys(asked.sent()[first:]):
-            stage = self._staged(index)
-            stage.lose(call[0])
-            if not stage.act(index, quietly=True) and isinstance(stage.error, PermanentError):
-                left = ", ".join(sorted(name for name, _ in stage.effects() - before))
-                what = f"when the answer of {call[0]} was lost, and {left} stands"
-                if left:
-                    self.note(Flaw.RAISES, f"step {step.name!r} raised {stage.error!r} {what}")
-
-    def _undone(self, index: int, step: Step[..., Any]) -> None:
-        stage = self._staged(index)
-        before = stage.effects()
-        if not stage.act(index, quietly=True):
-            return
-        if step.read_only:
-            self._compare(before, stage, f"step {step.name!r} says read_only=True")
-            return
-        what = f"the compensation of {step.name!r}"
-        if not stage.undo(index, what, Flaw.RAISES):
-            return
-        sound = self._compare(before, stage, f"{what} has run")
-        stage.undo(index, f"{what}, called twice,")
-        stage = self._staged(index)
-        if stage.act(index, quietly=True):
-            stage.values.pop(index, None)
-            if stage.undo(index, f"{what}, called with None after its action,") and sound:
-                self._compare(before, stage, f"{what} has run with None for the result, as after a lost answer")
-        self._staged(index).undo(index, f"{what}, called although it never happened,")
-
-    def _staged(self, index: int) -> Stage:
-        stage = self._stage(index)
-        assert stage is not None
+                if before in self.heard:
+                    stage.values[before] = self.heard[before]
+            elif stage.can(before):
+                stage.act(before, quietly=True)
         return stage
-
-    def _compare(self, before: Counter[tuple[str, str]], stage: Stage, what: str) -> bool:
-        """Whether nothing stands that did not stand before."""
-        left = ", ".join(sorted(name for name, _ in stage.effects() - before))
-        if left:
-            self.note(Flaw.MISSING_COMPENSATION, f"{what}, and {left} stands{stage.astray()}")
-        return not left

@@ -8,21 +8,20 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field
 
-from ..sagas import PermanentError, Saga, StepContext
+from ..sagas import DidNotHappen, Happened, NeverWillHappen, PermanentError, Saga, StepContext, StillUnknown
 from ..sagas.context import idempotency_key
 from ..sagas.inject import resolve_services
 from ..sagas.progress import Work
 from ..sagas.registry import Registry
-from ..sagas.runner import NO_ANSWER
-from ..sagas.step import Call
 from ..storage import Codec, TooLarge, Undecodable, Unencodable
 from .loop import SimLoop
 from .memory import remembering
 from .outcomes import Fate
+from .patience import Patience
 from .services import FakeService
 from .site import named
 from .spy import Flaw, awaiting, spying
@@ -48,17 +47,20 @@ class Stage:
     note: Callable[[Flaw, str], None]
     values: dict[int, object] = field(factory=dict[int, object])
     error: BaseException | None = None
+    patience: Patience = field(init=False)
+    disturbed: bool = False  #: whether what comes of a request is no longer as it should be
     _fakes: list[FakeService] = field(init=False)
     _provided: Mapping[Any, object] = field(init=False)
     _loop: SimLoop = field(init=False)
     _workers: set[asyncio.Task[Any]] = field(factory=set)  #: of clients, which serve one call after another
 
     def __attrs_post_init__(self) -> None:
-        world = World(self.seed)
         provided = {
             type_: one() if isinstance(one, type) else one for type_, one in named(copy.deepcopy(self.services))
         }
         self._fakes = [one for one in provided.values() if isinstance(one, FakeService)]
+        self.patience = Patience(self._fakes)
+        world = World(self.seed, asked=self.patience.asked)
         for fake in self._fakes:
             fake.world, fake.plans, fake.outcomes = world, {}, None
         self._provided = resolve_services(Registry.of([self.saga]).bindings(), provided)
@@ -78,7 +80,7 @@ class Stage:
         """Call an action and keep its result; whether it succeeded."""
         name = self.saga.slots[index].name
         try:
-            self.values[index] = self._kept(index, self._call(index, Work.ACTION, attempt))
+            self.values[index] = self._kept(index, self._call(index, Work.ACTION, attempt), f"step {name!r}")
         except (PermanentError, _Named) as error:
             self.error = error
             return False
@@ -89,23 +91,49 @@ class Stage:
             return False
         return True
 
-    def undo(self, index: int, what: str, flaw: Flaw = Flaw.NEEDS_ACTION) -> bool:
-        """Call a compensation, which must not raise."""
+    def undo(self, index: int, what: str, flaw: Flaw = Flaw.NEEDS_ACTION, *, quietly: bool = False) -> bool:
+        """Call a compensation, which must not raise; whether it returned."""
         try:
             self._call(index, Work.COMPENSATION, 1)
         except _Named:
             return False
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
-            self.note(flaw, f"{what} raised {error!r}")
+            if not quietly:
+                self.note(flaw, f"{what} raised {error!r}")
             return False
         return True
 
-    def lose(self, call: str) -> None:
-        """Let the answer to the next request of this name be lost, although it takes effect."""
+    def probe(self, index: int, when: str) -> object:
+        """Call a probe where nothing is in trouble; what it answered, or `None` where it gave no sound answer."""
+        what = f"the probe of {self.saga.slots[index].name!r}"
         for fake in self._fakes:
-            service, _, name = call.partition(".")
+            fake.ledger.looked.clear()  # of earlier steps
+        try:
+            answer = self._call(index, Work.PROBE, 1)
+            if isinstance(answer, Happened):
+                return Happened(self._kept(index, cast("Happened[object]", answer).result, what))
+        except _Named:
+            return None
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
+            self.note(Flaw.RAISES, f"{what}, called {when}, raised {error!r}")
+            return None
+        if isinstance(answer, DidNotHappen | NeverWillHappen | StillUnknown):
+            return answer
+        words = "Happened(...), DidNotHappen(), NeverWillHappen() or StillUnknown()"
+        self.note(Flaw.PROBE, f"{what}, called {when}, returned {answer!r}: return {words}")
+        return None
+
+    def disturb(self, call: str, number: int, fate: Fate) -> None:
+        """Say what becomes of one of the next requests of this name: that before which so many are answered."""
+        self.disturbed = True
+        service, _, name = call.partition(".")
+        for fake in self._fakes:
             if service == fake.name:
-                fake.plans[name] = [Fate.APPLIED_ANSWER_LOST]
+                fake.plans[name] = [*[Fate.OK] * number, fate]
+
+    def wait(self) -> None:
+        """Let everything that is on its way arrive."""
+        self._loop.call(asyncio.sleep(CALM))
 
     def effects(self) -> Counter[tuple[str, str]]:
         """What stands, by name and key."""
@@ -114,10 +142,6 @@ class Stage:
             for (action, key), count in fake.ledger.standing.items():
                 found[f"{fake.name}.{action}", key] += count
         return +found
-
-    def sent(self) -> list[tuple[str, str]]:
-        """Requests so far, by name and key."""
-        return [(f"{fake.name}.{name}", key) for fake in self._fakes for name, key in fake.ledger.sent]
 
     def astray(self) -> str:
         """What to do about an undo that was asked for under a key that no action had."""
@@ -129,19 +153,27 @@ class Stage:
                 return f"; it called {fake.name}.{wrong[0]} under another key: key=ctx.action_key"
         return ""
 
-    def _kept(self, index: int, result: object) -> object:
+    def unlooked(self) -> str:
+        """What to do about a lookup of the last probe under a key that no action had."""
+        for fake in self._fakes:
+            used = {key for _, key in fake.ledger.sent}
+            wrong = [name for name, key in fake.ledger.looked if key not in used]
+            if wrong:
+                return f"; it called {fake.name}.{wrong[-1]} under another key: key=ctx.action_key"
+        return ""
+
+    def _kept(self, index: int, result: object, who: str) -> object:
         """A result as later steps get it."""
-        name = self.saga.slots[index].name
         if result is None:
             return None
         try:
-            _, value = self.codec.round_trip(result, self.saga.results[index], f"the result of step {name!r}")
+            _, value = self.codec.round_trip(result, self.saga.results[index], f"the result of {who}")
         except (Unencodable, TooLarge) as error:
             self.note(Flaw.RESULT, str(error))
             raise _Named from error
         except Undecodable as error:
             wanted = getattr(self.saga.results[index], "__name__", str(self.saga.results[index]))
-            what = f"step {name!r} returned a {type(result).__name__}, and is annotated to return {wanted}"
+            what = f"{who} returned a {type(result).__name__}, and is annotated to return {wanted}"
             self.note(Flaw.RESULT, what)
             raise _Named from error
         return value
@@ -159,10 +191,12 @@ class Stage:
         arguments = binding.arguments(context, self.input, self.values, self._provided)
 
         def note(flaw: Flaw, what: str) -> None:
-            self.note(flaw, f"step {name!r} {what}")
+            left_by_an_error = self.disturbed and flaw is Flaw.UNAWAITED  # which is no forgotten `await`
+            if not left_by_an_error:
+                self.note(flaw, f"step {name!r} {what}")
 
         with spying(note, is_async=call.is_async), awaiting(note), remembering(call.function, note):
-            result = self._loop.call(_within(call, arguments))
+            result = self._loop.call(self.patience.call(call, arguments))
         self._clear_up(note)
         if inspect.iscoroutine(result):
             result.close()
@@ -189,20 +223,6 @@ class Stage:
     def _calls(self) -> int:
         """How many requests there were so far, on their way and at their end."""
         return sum(len(fake.ledger.sent) + len(fake.ledger.calls) for fake in self._fakes)
-
-
-async def _within(call: Call, arguments: dict[str, Any]) -> object:
-    """Call a function, and wait no longer for it than the engine would."""
-    if not call.is_async:
-        return call.function(**arguments)
-    limit = asyncio.timeout(call.timeout)
-    try:
-        async with limit:
-            return await call.function(**arguments)
-    except TimeoutError:
-        if limit.expired():
-            raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s") from None
-        raise
 
 
 async def _calm(tasks: list[asyncio.Task[Any]]) -> None:

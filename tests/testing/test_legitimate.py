@@ -1,13 +1,16 @@
 """Sagas that look strange and are sound: no check takes them for broken."""
 
 import asyncio
-from collections.abc import Awaitable
+import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from attrs import define, field, frozen
 
-from atone import Retry, Saga, StepContext, step
+from atone import DidNotHappen, Happened, NeverWillHappen, PermanentError, Probe, Retry, Saga, StepContext, step
+from atone.sagas import Step
 from atone.testing import FakeService, Simulation, action, crash_everywhere, rehearse
 from tests.testing.shop import Order, Payments, Stock
 
@@ -175,3 +178,146 @@ async def test_a_step_that_takes_hours_is_not_stuck() -> None:
         await sim.settle()
         assert sim.ends() == ["COMPLETED"]
         sim.check()
+
+
+class Desk(FakeService):
+    """Two things that are let go at once."""
+
+    seat = action(undo="unseat")
+    lamp = action(undo="unlamp")
+    look = action(read_only=True)
+
+
+@step
+async def settle_in(desk: Desk, ctx: StepContext) -> None:
+    """Take both."""
+    await asyncio.gather(desk.seat(key=ctx.key), desk.lamp(key=ctx.key))
+
+
+@settle_in.compensation(timeout=20)
+async def leave(desk: Desk, ctx: StepContext) -> None:
+    """Look first, for nothing; try twice, and let both go at once, so that one goes on where the other has failed."""
+    with contextlib.suppress(Exception):  # what it says is of no use
+        await desk.look(key=ctx.key)
+    try:
+        await asyncio.gather(desk.unseat(key=ctx.action_key), desk.unlamp(key=ctx.action_key))
+    except Exception:  # noqa: BLE001  # once more
+        await asyncio.gather(desk.unseat(key=ctx.action_key), desk.unlamp(key=ctx.action_key))
+    else:
+        return
+
+
+def test_a_compensation_that_overcomes_trouble_by_itself() -> None:
+    """It swallows errors, and nothing is left behind."""
+    assert rehearse(Saga("desk", input=Order, steps=[settle_in]), Order(), [Desk]) == []
+
+
+@step
+async def lit(desk: Desk, ctx: StepContext) -> None:
+    """Take a lamp."""
+    await desk.lamp(key=ctx.key)
+
+
+@lit.compensation
+async def unlit(desk: Desk, ctx: StepContext) -> None:
+    """Give it back, and look whether that was heard."""
+    try:
+        await desk.unlamp(key=ctx.action_key)
+    except Exception:
+        if desk.standing(ctx.action_key):
+            raise
+
+
+def test_a_compensation_that_looks_whether_it_was_heard() -> None:
+    """It lets an error out where something stands, and no other."""
+    assert rehearse(Saga("lamp", input=Order, steps=[lit]), Order(), [Desk]) == []
+
+
+async def close_or_find(desk: Desk, ctx: StepContext) -> Probe[None]:
+    """Take back what may have been asked for: what was closed so will never happen."""
+    if desk.standing(ctx.action_key):
+        return Happened(None)
+    await desk.unlamp(key=ctx.action_key)
+    return NeverWillHappen()
+
+
+async def already_there(desk: Desk, ctx: StepContext) -> Probe[None]:
+    """Ask for the state of the world instead of one's own key."""
+    return Happened(None) if any(desk.ledger.standing.values()) else DidNotHappen()
+
+
+@step
+async def lit_once(desk: Desk, ctx: StepContext) -> None:
+    """Take a lamp, where there is none yet."""
+    if not any(desk.ledger.standing.values()):
+        await desk.lamp(key=ctx.key)
+
+
+@pytest.mark.parametrize("probe", [close_or_find, already_there])
+def test_a_probe_that_closes_the_key_or_looks_at_the_world(probe: Callable[..., Any]) -> None:
+    """What it says is true, whichever way it came to know."""
+
+    def made(name: str, act: Callable[..., Any]) -> Step[..., Any]:
+        one = step(name=name)(act)
+        one.compensation(unlit)
+        one.probe(probe)
+        return one
+
+    lamps = [made("first", lit.action.function)]
+    if probe is already_there:
+        lamps.append(made("second", lit_once.action.function))
+    assert rehearse(Saga("lamps", input=Order, steps=lamps), Order(), [Desk]) == []
+
+
+@step
+async def lit_in_time(desk: Desk, ctx: StepContext) -> None:
+    """Take a lamp, or close the key: then it is certain that nothing comes of it."""
+    try:
+        async with asyncio.timeout(2):
+            await desk.lamp(key=ctx.key)
+    except (TimeoutError, ConnectionError) as error:
+        await desk.unlamp(key=ctx.key)
+        raise PermanentError("too slow") from error
+
+
+lit_in_time.compensation(unlit)
+
+
+def test_a_step_that_closes_its_key_before_it_says_that_nothing_happened() -> None:
+    """It tells the truth: what comes late is refused."""
+    assert rehearse(Saga("lamp", input=Order, steps=[lit_in_time]), Order(), [Desk]) == []
+
+
+class Door(FakeService):
+    """Lets people in."""
+
+    enter = action(undo="leave")
+    note = action(read_only=True)
+
+
+@step(timeout=5)
+async def visit(door: Door, ctx: StepContext) -> None:
+    """Try twice, within a time of its own, and clean up in any case: by what was asked before, and more."""
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await door.enter(key=ctx.key)
+                return
+        await asyncio.shield(door.enter(key=ctx.key))
+    except asyncio.CancelledError:
+        await door.leave(key=ctx.key)
+        await door.note(key=ctx.key)
+        raise
+    finally:
+        await door.note(key=ctx.key)
+
+
+@visit.compensation
+async def leave_door(door: Door, ctx: StepContext) -> None:
+    """Leave."""
+    await door.leave(key=ctx.action_key)
+
+
+def test_a_step_that_cleans_up_when_its_timeout_has_come() -> None:
+    """It begins nothing new, and may undo what it did."""
+    assert rehearse(Saga("door", input=Order, steps=[visit]), Order(), [Door]) == []

@@ -13,7 +13,7 @@ import pytest
 
 from atone import PermanentError, Saga, StepContext, receive, step
 from atone.testing import FakeService, Flaw, SagaFailure, action, crash_everywhere, rehearse
-from tests.testing.shop import SERVICES, Approve, Decline, Order, Payments, patient, ship, shop
+from tests.testing.shop import SERVICES, Approve, Carrier, Decline, Order, Payments, patient, ship, shop
 
 
 def saga_of(act: Callable[..., Any], undo: Callable[..., Any] | None = None, **options: Any) -> Saga[Order]:
@@ -65,21 +65,6 @@ def test_a_timeout_of_its_own_is_what_the_step_raises() -> None:
         raise TimeoutError
 
     assert flaws(gives_up) == {Flaw.RAISES: "step 'pay' raised TimeoutError()"}
-
-
-def test_a_step_that_takes_a_lost_answer_for_a_refusal() -> None:
-    """The mistake of most: nobody knows what happened, and nothing would be undone."""
-
-    async def certain(order: Order, payments: Payments, ctx: StepContext) -> str:
-        try:
-            return await pay(order, payments, ctx)
-        except Exception as error:
-            raise PermanentError("no money") from error
-
-    assert flaws(certain) == {
-        Flaw.RAISES: "step 'pay' raised PermanentError('no money') when the answer of Payments.charge was lost, "
-        "and Payments.charge stands"
-    }
 
 
 def test_a_result_that_cannot_be_kept() -> None:
@@ -235,6 +220,43 @@ def lost(order: Order) -> bool:
 def test_a_saga_that_waits_for_what_is_sent_or_not_for_ever(saga: Saga[Order], messages: list[object]) -> None:
     """In whatever order it comes; also where a timeout ends the wait, or the input needs none."""
     assert rehearse(saga, Order(), SERVICES, messages=messages) == []
+
+
+def test_what_stands_behind_a_decline_is_left_out() -> None:
+    """The engine would never call it, and nobody waits there for anything more."""
+
+    @step(pivot=True)
+    async def signed(order: Order, said: Approve | None, carrier: Carrier, ctx: StepContext) -> str:
+        return cast("str", await carrier.ship(key=ctx.key + cast("Approve", said).by))
+
+    asked = receive(Approve | Decline, decline=Decline, name="said")
+    saga = Saga("asked", input=Order, steps=[asked, receive(Order, name="more"), signed])
+    assert rehearse(saga, Order(), SERVICES, messages=[Decline()]) == []
+    assert [one.check for one in rehearse(saga, Order(), SERVICES, messages=[Approve()])] == [Flaw.WAITS]
+
+
+def test_a_message_is_taken_once() -> None:
+    """By the first place that waits for it; the next one takes the next."""
+
+    @step(pivot=True)
+    async def listen(first: Approve, second: Approve, carrier: Carrier, ctx: StepContext) -> str:
+        assert (first.by, second.by) == ("alice", "bob")
+        return cast("str", await carrier.ship(key=ctx.key))
+
+    saga = Saga("twice", input=Order, steps=[receive(Approve, name="first"), receive(Approve, name="second"), listen])
+    assert rehearse(saga, Order(), SERVICES, messages=[Approve("alice"), Approve("bob")]) == []
+
+
+def test_what_nobody_waits_for_is_given_to_nobody() -> None:
+    """Where `when` says that the input needs no message, steps see `None` for it."""
+
+    @step(pivot=True)
+    async def alone(order: Order, said: Approve | None, carrier: Carrier, ctx: StepContext) -> str:
+        assert said is None
+        return cast("str", await carrier.ship(key=ctx.key))
+
+    saga = Saga("alone", input=Order, steps=[receive(Approve, name="said", when=rich), alone])
+    assert rehearse(saga, Order(), SERVICES, messages=[Approve()]) == []
 
 
 @pytest.mark.filterwarnings("default::RuntimeWarning")

@@ -16,7 +16,7 @@ class Bank(FakeService):
         """The balance after it."""
         return 1000 - cents
 
-    look = action(read_only=True)
+    look = action(read_only=True, find="looked")
 
 
 async def test_an_effect_stands_until_it_is_undone() -> None:
@@ -64,6 +64,23 @@ async def test_an_answer_can_be_made_by_a_function() -> None:
     assert await bank.find(key="other") is None
     await bank.look(key="l")
     assert bank.ledger.standing == {("take", "k"): 1}
+
+
+async def test_what_was_refused_or_undone_is_not_found() -> None:
+    """Only what stands is; and what an action answered that has no effect."""
+    bank = Bank()
+    with pytest.raises(PermanentError):
+        bank.carry_out(bank.take, "refused", (), {"cents": 1}, refused=True)
+    assert await bank.find(key="refused") is None
+    await bank.take(key="k", cents=1)
+    await bank.give_back(key="k")
+    assert await bank.find(key="k") is None
+    assert await bank.looked(key="l") is None
+    with pytest.raises(PermanentError):
+        bank.carry_out(bank.look, "m", (), {}, refused=True)
+    assert await bank.looked(key="m") is None
+    answer = await bank.look(key="l")
+    assert await bank.looked(key="l") == answer
 
 
 def test_fates_are_drawn_by_their_weights() -> None:

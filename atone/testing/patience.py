@@ -1,0 +1,57 @@
+"""How long a step is waited for, and what it asks for after that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define, field
+
+from ..sagas.runner import NO_ANSWER
+from ..sagas.step import Call
+from .services import FakeService
+
+
+@define(eq=False)
+class Patience:
+    """Waits for a function no longer than the engine would, and hears of every request."""
+
+    fakes: Sequence[FakeService]
+    sent: list[tuple[str, str]] = field(factory=list[tuple[str, str]])  #: requests so far, by name and key
+    overtime: list[str] = field(factory=list[str])  #: effects that a function asked for after its timeout
+    _limit: asyncio.Timeout | None = None  #: of the call under way
+    _task: asyncio.Task[Any] | None = None  #: in which it runs
+
+    async def call(self, call: Call, arguments: dict[str, Any]) -> object:
+        """Call a function; raises `TimeoutError` where it has not ended in time."""
+        if not call.is_async:
+            return call.function(**arguments)
+        self._task = asyncio.current_task()
+        limit = self._limit = asyncio.timeout(call.timeout)
+        try:
+            async with limit:
+                result = await call.function(**arguments)
+                if not limit.expired():  # or it was told to end, and returned instead
+                    return result
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            self._limit = None
+        raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
+
+    def asked(self, service: str, call: str, key: str) -> None:
+        """A request leaves."""
+        name = f"{service}.{call}"
+        again = (name, key) in self.sent
+        self.sent.append((name, key))
+        if self._is_over():
+            fake = next(one for one in self.fakes if one.name == service)
+            action = fake.actions().get(call)  # what undoes something, cleans up
+            if action is not None and not action.read_only and (again or action.undo is not None):
+                self.overtime.append(name)
+
+    def _is_over(self) -> bool:
+        """Whether the function that asks has been told to end; what it has shielded goes on of itself."""
+        return self._limit is not None and self._limit.expired() and asyncio.current_task() is self._task
