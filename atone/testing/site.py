@@ -12,6 +12,7 @@ from ..sagas import Coordinator, MailboxFull, Saga
 from ..storage import InvalidId, TooLarge, Undecodable, Unencodable, make_converter
 from .agenda import Agenda
 from .evidence import Evidence, Promise
+from .expected import Expected
 from .fuse import Fuse
 from .journal import Journal
 from .observer import Observer
@@ -50,6 +51,7 @@ class Site:
             raise ValueError(f"there is no store {store!r} in a simulation: it is one of {', '.join(STORES)}")
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
+        self._expected = Expected(self.world, certain=not crashes)
         self.sagas = list(sagas)
         self._retired: list[Saga[Any]] = []  #: sagas that no process knows any more, and orders may still be of
         self._journal = Journal(lambda: self.world.elapsed, decisions=seed + sum(crashes))
