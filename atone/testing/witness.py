@@ -84,7 +84,7 @@ class Witness(Site):
     def story(self, violations: Sequence[Violation] = ()) -> Story:
         """What happened, side by side in virtual time."""
         histories = {record.id: rows for record, rows in self.evidence().orders}
-        return tell(self.world.moments, histories, violations, EPOCH)
+        return tell(self.world.moments, histories, self._written, violations, EPOCH)
 
     def ends(self) -> list[str]:
         """How all orders stand."""
