@@ -239,7 +239,7 @@ class Simulation(Witness):
             raise SagaFailure(failure.story.again_by(again), failure.violations) from None
         except AssertionError as error:
             raise SagaFailure(self.story().again_by(again), (), error=error) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             error.add_note(f"\n{self.story().again_by(again)}")
             raise
 

@@ -20,6 +20,7 @@ from ..sagas.registry import Registry
 from ..sagas.runner import NO_ANSWER
 from ..sagas.step import Call
 from ..storage import Codec, TooLarge, Undecodable, Unencodable
+from .indoors import OutsideWorld
 from .loop import SimLoop
 from .memory import remembering
 from .outcomes import Fate
@@ -82,10 +83,10 @@ class Stage:
         except (PermanentError, _Named) as error:
             self.error = error
             return False
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever the user's raises
             self.error = error
             if not quietly:
-                self.note(Flaw.RAISES, f"step {name!r} raised {error!r}")
+                self.note(_flaw(error, Flaw.RAISES), f"step {name!r} raised {error!r}")
             return False
         return True
 
@@ -95,8 +96,8 @@ class Stage:
             self._call(index, Work.COMPENSATION, 1)
         except _Named:
             return False
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
-            self.note(flaw, f"{what} raised {error!r}")
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever the user's raises
+            self.note(_flaw(error, flaw), f"{what} raised {error!r}")
             return False
         return True
 
@@ -189,6 +190,13 @@ class Stage:
     def _calls(self) -> int:
         """How many requests there were so far, on their way and at their end."""
         return sum(len(fake.ledger.sent) + len(fake.ledger.calls) for fake in self._fakes)
+
+
+def _flaw(error: BaseException, otherwise: Flaw) -> Flaw:
+    """What a step did that raised."""
+    if isinstance(error, OutsideWorld):
+        return error.flaw
+    return Flaw.TIMEOUT if isinstance(error, TimeoutError) and str(error).startswith(NO_ANSWER) else otherwise
 
 
 async def _within(call: Call, arguments: dict[str, Any]) -> object:
