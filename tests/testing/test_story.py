@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 
+from atone import Saga, step
 from atone.testing import Simulation
 from tests.testing.shop import SERVICES, Order, Payments, shop
 
@@ -61,3 +62,20 @@ def test_a_death_between_two_callbacks_of_one_instant() -> None:
             story = sim.story()
             recorded = [moment for moment in story.moments if not moment.lane.startswith("order ")]
             assert recorded == sim.world.moments
+
+
+def test_a_step_that_ends_its_process_brings_its_story_along() -> None:
+    """Nothing catches it, and it says nothing itself."""
+
+    async def quits(order: Order) -> None:
+        raise SystemExit(1)
+
+    saga = Saga("quits", input=Order, steps=[step(pivot=True)(quits)])
+
+    async def bought(sim: Simulation) -> None:
+        await sim.start(saga, Order())
+        await sim.settle()
+
+    with Simulation(saga) as sim, pytest.raises(SystemExit) as caught:
+        sim.play(bought)
+    assert "BEGUN → quits/action/1" in caught.value.__notes__[0]
