@@ -15,8 +15,10 @@ import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import Context
 from enum import StrEnum
-from types import FrameType
+from functools import partial
+from types import BuiltinFunctionType, FrameType
 from typing import Any
 
 
@@ -101,7 +103,7 @@ def _culprit(frame: FrameType | None) -> str | None:
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         top = module.partition(".")[0]
-        if (module, frame.f_code.co_name) == _THREADED:
+        if _begins_thread(frame):
             return "in a thread"  # which was given a function of the standard library
         if top in {"logging", "asyncio", "anyio"} or module.startswith("atone."):
             return None
@@ -114,10 +116,23 @@ def _culprit(frame: FrameType | None) -> str | None:
 def _threaded(frame: FrameType | None) -> bool:
     """Whether a call is made in what would be a thread."""
     while frame is not None:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_name) == _THREADED:
+        if _begins_thread(frame):
             return True
         frame = frame.f_back
     return False
+
+
+def _begins_thread(frame: FrameType) -> bool:
+    return (frame.f_globals.get("__name__"), frame.f_code.co_name) == _THREADED
+
+
+def _handed_over(frame: FrameType) -> Any:
+    """The function that is about to run in what would be a thread, out of what asyncio has put around it."""
+    function = frame.f_locals["func"]
+    while isinstance(function, partial):
+        within = isinstance(getattr(function.func, "__self__", None), Context)
+        function = function.args[0] if within else function.func
+    return function
 
 
 @contextmanager
@@ -125,7 +140,11 @@ def spying(note: Callable[[Flaw, str], None], *, is_async: bool) -> Generator[No
     """Notice calls of clocks, chance, sockets, threads and processes by the step that runs."""
 
     def look(frame: FrameType, event: str, function: Any) -> None:
-        if event != "c_call":
+        if event == "call" and _begins_thread(frame):
+            function = _handed_over(frame)  # which is called by what is written in C, and seen nowhere else
+            if not isinstance(function, BuiltinFunctionType):
+                return
+        elif event != "c_call":
             return
         judged = _judge(function, frame)
         where = _culprit(frame) if judged is not None else None

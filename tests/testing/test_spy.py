@@ -76,6 +76,16 @@ async def runs_in_a_thread(order: Order) -> None:
     await asyncio.to_thread(partial(subprocess.run, ["true"], check=True))
 
 
+async def shouts_in_a_thread(order: Order) -> None:
+    """Start a shell, and nothing else."""
+    await asyncio.to_thread(os.system, "true")  # pyright: ignore[reportDeprecated]
+
+
+async def sleeps_in_a_thread(order: Order) -> None:
+    """Sleep, and nothing else."""
+    await asyncio.to_thread(time.sleep, 0)
+
+
 async def runs_beside(order: Order) -> None:
     """Start a program as asyncio does."""
     await asyncio.create_subprocess_exec("true")
@@ -104,6 +114,8 @@ async def naps_in_a_thread(order: Order) -> None:
         (runs, Flaw.PROCESS, r"starts a real process at test_spy.py:\d+"),
         (shouts, Flaw.PROCESS, r"starts a real process at test_spy.py:\d+"),
         (runs_in_a_thread, Flaw.PROCESS, "starts a real process in a thread"),
+        (shouts_in_a_thread, Flaw.PROCESS, "starts a real process in a thread"),
+        (sleeps_in_a_thread, Flaw.SLEEP, r"calls time.sleep\(\) in a thread"),
         (runs_beside, Flaw.PROCESS, "a step started a real process: give it a fake service"),
         (connects, Flaw.NETWORK, "a step opened a real connection: give it a fake service"),
         (naps, Flaw.SLEEP, r"calls time.sleep\(\) at test_spy.py:\d+"),
