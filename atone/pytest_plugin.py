@@ -92,12 +92,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _judge(item: pytest.Item) -> None:
-    """A test that has passed, and has not asked whether every promise was kept, is asked: it may not have looked."""
+    """A test that has passed is asked what it did not look at: promises of its orders, and what it announced itself."""
     from .testing import Simulation  # noqa: PLC0415  # it is there: this run has settings
 
     sim = getattr(item, "funcargs", {}).get("sim")
-    if isinstance(sim, Simulation) and sim.begun and not sim.judged:
+    if not isinstance(sim, Simulation):
+        return
+    if sim.begun and not sim.judged:
         sim.check()
+    sim.demand()
 
 
 def _here(item: pytest.Item) -> str:

@@ -62,7 +62,7 @@ class Death(_Written):
     async def happen(self, sim: Simulation) -> None:
         """Kill it, or see to it that it will die."""
         if isinstance(self.when, str):
-            sim.crash_at(self.when)
+            sim.may_crash_at(self.when)
         elif self.when:
             sim.crash_in(self.when)
         else:

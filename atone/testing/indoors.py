@@ -8,10 +8,15 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..storage import StoreError
+from .spy import Flaw
 
 
 class OutsideWorld(RuntimeError):
     """The simulated program reached for the real world, which no seed can reproduce."""
+
+    def __init__(self, what: str, flaw: Flaw) -> None:
+        super().__init__(what)
+        self.flaw = flaw
 
 
 class IndoorLoop(asyncio.BaseEventLoop):
@@ -37,14 +42,14 @@ class IndoorLoop(asyncio.BaseEventLoop):
 
     async def subprocess_exec(self, *_args: Any, **_options: Any) -> Any:
         """No processes."""
-        self.refuse("a step started a real process: give it a fake service")
+        self.refuse("a step started a real process: give it a fake service", Flaw.PROCESS)
 
     subprocess_shell = subprocess_exec
 
-    def refuse(self, what: str) -> NoReturn:
+    def refuse(self, what: str, flaw: Flaw = Flaw.NETWORK) -> NoReturn:
         """Raise `OutsideWorld`; a finding even where somebody catches it."""
         self.problems.append(what)
-        raise OutsideWorld(what)
+        raise OutsideWorld(what, flaw)
 
     def _process_events(self, event_list: object) -> None:
         """There are no files."""

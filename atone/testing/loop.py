@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from .fuse import Fuse
 from .indoors import IndoorLoop
+from .spy import Flaw
 from .tasks import SimTask, bury
 
 T = TypeVar("T")
@@ -191,7 +192,8 @@ class SimLoop(IndoorLoop):
     ) -> asyncio.Handle:
         """Threads come in no order that a seed could reproduce; the loop itself may call this."""
         if self._thread_id is None or self._is_foreign_thread():  # type: ignore[attr-defined]
-            self.refuse("a real thread reached into the simulation: use a `def` step or asyncio.to_thread instead")
+            what = "a real thread reached into the simulation: use a `def` step or asyncio.to_thread instead"
+            self.refuse(what, Flaw.THREAD)
         return self.call_soon(callback, *args, **options)
 
     def _is_foreign_thread(self) -> bool:
@@ -200,11 +202,11 @@ class SimLoop(IndoorLoop):
     def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """Run a function of the user's between two turns of the loop instead of in a thread."""
 
-        def moving() -> T:
+        def in_thread() -> T:  # by this name it is known where a step is watched
             self.fuse.moved += 1
             return func(*args)
 
-        return self.between_turns(moving)
+        return self.between_turns(in_thread)
 
     def between_turns(self, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """Run a function in a callback of its own."""

@@ -33,6 +33,9 @@ class SagaMachine(Rules):
     names those that are left out: `without = {"disk_fills"}`. The checks are made after every step; in the end
     faults stop, every order must come to an end or have a reason to wait, and everything is judged once more.
 
+    Settings of your own derive from those that it has: `TestShop.settings = settings(TestShop.settings,
+    max_examples=500)`. Others have a deadline, and look for an explanation in lines of atone.
+
     Add rules and invariants of your business. For rules there is the bundle `SagaMachine.orders`, for invariants the
     list `self.started`: the ids of orders whose start was answered.
     """

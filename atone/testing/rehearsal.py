@@ -29,11 +29,14 @@ _SENTENCES = {
     Flaw.MEMORY: "What a process remembers is gone when it dies: keep it in the result, or at a participant.",
     Flaw.WAITS: "Every order comes to an end: somebody sends what it waits for, or a timeout ends the wait.",
     Flaw.UNAWAITED: "What a step asks of a service happens when it is awaited: write `await` in front of it.",
-    Flaw.BLOCKING: "An `async def` step never blocks the event loop: use `asyncio.sleep`, or make it a `def` step.",
+    Flaw.TIMEOUT: "A step answers within its timeout: wait for less in it, or `@step(timeout=...)` gives it longer.",
+    Flaw.BLOCKING: "An `async def` step never blocks the event loop: it waits with `asyncio.sleep`.",
+    Flaw.SLEEP: "In a simulation nobody waits for real: let a fake service take the time, or `allow=[Flaw.SLEEP]`.",
     Flaw.CLOCK: "What a step does depends on its input: take the time from there, or `allow=[Flaw.CLOCK]`.",
     Flaw.CHANCE: "What a step does depends on its input: draw before the order starts, or `allow=[Flaw.CHANCE]`.",
     Flaw.NETWORK: "In a simulation a step talks to fake services only.",
     Flaw.THREAD: "In a simulation a step starts no threads: use a `def` step, or `asyncio.to_thread`.",
+    Flaw.PROCESS: "In a simulation a step starts no processes: give it a fake service that stands for what they do.",
 }
 
 

@@ -18,7 +18,7 @@ from .witness import Witness
 I = TypeVar("I")  # noqa: E741  # the input; one letter, as type variables are
 T = TypeVar("T")
 
-_POINT = re.compile(r"(commit \d+:(before|after)|(?P<call>\w+):(before|after)_effect)(#\d+)?")
+_POINT = re.compile(r"commit [1-9]\d*:(before|after)|(?P<call>\w+):(before|after)_effect(#[1-9]\d*)?")
 
 
 class Simulation(Witness):
@@ -136,8 +136,14 @@ class Simulation(Witness):
     def crash_at(self, point: str) -> None:
         """Kill the process when it next reaches a named point, such as `"charge:after_effect"`.
 
-        `crash_points()` lists the names. `"charge:after_effect#2"` is the second time it gets there.
+        `crash_points()` lists the names. `"charge:after_effect#2"` is the second time it gets there. A test that ends
+        before any process got there fails; `plan(Death(...))` is for deaths that may come or not.
         """
+        self.may_crash_at(point)
+        self._expected.death(point)
+
+    def may_crash_at(self, point: str) -> None:
+        """Kill the process at a named point, if it comes to it."""
         known = _POINT.fullmatch(point)
         calls = [name for fake in self.fakes for name in fake.calls()]
         if known is None or known["call"] not in {None, *calls}:
@@ -182,11 +188,12 @@ class Simulation(Witness):
     # ── participants and the disk ──
 
     def misbehave(self, call: str, *fates: str) -> None:
-        """Plan the fates of the next calls of an action, or an undo, of whichever service has it."""
+        """Plan the fates of the next calls, if any, of an action, or an undo, of whichever service has it."""
         asked = [fake for fake in self.fakes if call in fake.calls()]
         if not asked:
             there_are = ", ".join(name for fake in self.fakes for name in fake.calls())
             raise LookupError(f"no service has a call {call!r}; there are: {there_are or 'none'}")
+        self._expected.may_happen(call)
         for fake in asked:
             fake.plans.setdefault(call, []).extend(map(Fate, fates))
 
@@ -219,17 +226,20 @@ class Simulation(Witness):
         """Run a function that awaits only methods of this simulation, and check what came of it.
 
         Raises `SagaFailure`, with the story and the command that does it `again`, where a promise was broken or an
-        assertion failed; any other error has the story as a note.
+        assertion failed; any other error has the story as a note. That of many histories this is one is said by
+        `again`: not all of them come to what the function asks for.
         """
         __tracebackhide__ = True
+        self._expected.certain = self._expected.certain and not again
         try:
             drive(scenario(self))
             self.check()
+            self.demand()
         except SagaFailure as failure:
             raise SagaFailure(failure.story.again_by(again), failure.violations) from None
         except AssertionError as error:
             raise SagaFailure(self.story().again_by(again), (), error=error) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             error.add_note(f"\n{self.story().again_by(again)}")
             raise
 

@@ -9,9 +9,21 @@ from cattrs import Converter
 
 from ..actors import Limits
 from ..sagas import Coordinator, MailboxFull, Saga
-from ..storage import InvalidId, TooLarge, Undecodable, Unencodable, make_converter
+from ..storage import (
+    Advance,
+    Create,
+    Created,
+    Done,
+    InvalidId,
+    TooLarge,
+    Undecodable,
+    Unencodable,
+    Write,
+    make_converter,
+)
 from .agenda import Agenda
 from .evidence import Evidence, Promise
+from .expected import Expected
 from .fuse import Fuse
 from .journal import Journal
 from .observer import Observer
@@ -50,11 +62,15 @@ class Site:
             raise ValueError(f"there is no store {store!r} in a simulation: it is one of {', '.join(STORES)}")
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
+        self._expected = Expected(self.world, certain=not crashes)
         self.sagas = list(sagas)
         self._retired: list[Saga[Any]] = []  #: sagas that no process knows any more, and orders may still be of
         self._journal = Journal(lambda: self.world.elapsed, decisions=seed + sum(crashes))
         medium = FileMedium if store == "sqlite" else MemoryMedium
-        self.medium: Medium = medium(self._journal.committed)
+        self.medium: Medium = medium(self._committed)
+        self._written: dict[
+            tuple[int, int], int
+        ] = {}  #: after how many moments a revision of an order came to the disk
         self._observer: Observer | None = None
         self._promises: list[Promise] = []
         self._asked = 0  #: events of the journal when a client last asked
@@ -146,6 +162,14 @@ class Site:
             observer.records(), sagas, self.fakes, self._promises, found, lease, journal=self._journal,
             exact=len({one.definition for one in sagas}) == len(sagas),  # one may have replaced its like meanwhile
         )  # fmt: skip
+
+    def _committed(self, write: Write[Any], result: object) -> None:
+        """A write was carried out: the journal is told of it, and its place in the story is kept."""
+        self._journal.committed(write, result)
+        if type(write) is Create and type(result) is Created:
+            self._written[result.key, write.revision] = len(self.world.moments)
+        elif type(write) is Advance and type(result) is Done:
+            self._written[write.key, write.revision] = len(self.world.moments)
 
     def _add(self, type_: Any, service: type[T] | T) -> T:
         if type_ in self.services:

@@ -1,20 +1,24 @@
-"""Noticing what a step takes from the real world: clocks, chance, sockets, threads."""
+"""Noticing what a step takes from the real world: clocks, chance, sockets, threads, processes."""
 
 from __future__ import annotations
 
 import _thread
 import datetime as dt
+import dis
 import os
 import random
 import re
 import socket
+import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import Context
 from enum import StrEnum
-from types import FrameType
+from functools import partial
+from types import BuiltinFunctionType, FrameType
 from typing import Any
 
 
@@ -33,38 +37,55 @@ class Flaw(StrEnum):
     MEMORY = "state in memory"
     WAITS = "waits for ever"
     UNAWAITED = "not awaited"
+    TIMEOUT = "takes too long"
     BLOCKING = "blocks the event loop"
+    SLEEP = "real sleep"
     CLOCK = "real clock"
     CHANCE = "real chance"
     NETWORK = "real network"
     THREAD = "real thread"
+    PROCESS = "real process"
 
 
-_CALLS: list[tuple[Any, Flaw, str]] = [
-    (time.time, Flaw.CLOCK, "reads time.time()"),
-    (time.time_ns, Flaw.CLOCK, "reads time.time_ns()"),
-    (random.random, Flaw.CHANCE, "uses the module random"),
-    (random.getrandbits, Flaw.CHANCE, "uses the module random"),
-    (os.urandom, Flaw.CHANCE, "uses os.urandom, secrets or uuid4"),
-    (socket.getaddrinfo, Flaw.NETWORK, "looks up a real host"),
-    (_thread.start_new_thread, Flaw.THREAD, "starts a real thread"),
-    (getattr(_thread, "start_joinable_thread", None), Flaw.THREAD, "starts a real thread"),
-]
+def _calls(*said: tuple[Flaw, str, list[Any]]) -> dict[Any, tuple[Flaw, str]]:
+    return {function: (flaw, words) for flaw, words, functions in said for function in functions if function}
+
+
+def _of(module: Any, *names: str) -> list[Any]:
+    """The functions of these names, as far as this system has them."""
+    return [getattr(module, name, None) for name in names]
+
+
+_CALLS = _calls(
+    (Flaw.CLOCK, "reads time.time()", [time.time]),
+    (Flaw.CLOCK, "reads time.time_ns()", [time.time_ns]),
+    (Flaw.CHANCE, "uses the module random", [random.random, random.getrandbits]),
+    (Flaw.CHANCE, "uses os.urandom, secrets or uuid4", [os.urandom]),
+    (Flaw.NETWORK, "looks up a real host", [socket.getaddrinfo]),
+    (Flaw.THREAD, "starts a real thread", _of(_thread, "start_new_thread", "start_joinable_thread")),
+    (Flaw.PROCESS, "starts a real process", _of(subprocess, "_fork_exec")),
+    (Flaw.PROCESS, "starts a real process", _of(os, "fork", "forkpty", "system", "posix_spawn", "posix_spawnp")),
+)
+#: What reads the clock where it is not given a time, with the number of arguments that it has then.
+_DATES = {time.localtime: 0, time.gmtime: 0, time.ctime: 0, time.asctime: 0, time.strftime: 1}
+#: Where a simulated loop runs what would have a thread of its own.
+_THREADED = ("atone.testing.loop", "in_thread")
 
 
 _BLIND = (
     "a profiler is at work, and what steps take from the real world is not noticed: "
-    "clocks, chance, sockets, threads and blocking calls. Rehearse without it"
+    "clocks, chance, sockets, threads, processes and blocking calls. Rehearse without it"
 )
 
 
-def _judge(function: Any, *, is_async: bool) -> tuple[Flaw, str] | None:
+def _judge(function: Any, frame: FrameType) -> tuple[Flaw, str] | None:
     """What a call of a function written in C says about a step."""
+    if function in _CALLS:
+        return _CALLS[function]
     if function is time.sleep:
-        return (Flaw.BLOCKING, "calls time.sleep()") if is_async else None
-    for known, flaw, words in _CALLS:
-        if function == known:
-            return flaw, words
+        return Flaw.BLOCKING, "calls time.sleep()"
+    if function in _DATES:
+        return (Flaw.CLOCK, f"reads time.{function.__name__}()") if _given(frame) == _DATES[function] else None
     owner = getattr(function, "__self__", None)
     name = getattr(function, "__name__", "")
     if isinstance(owner, type) and issubclass(owner, dt.date) and name in {"now", "utcnow", "today"}:
@@ -74,30 +95,68 @@ def _judge(function: Any, *, is_async: bool) -> tuple[Flaw, str] | None:
     return None
 
 
+def _given(frame: FrameType) -> int | None:
+    """How many arguments the call has that a frame is about to make; `None` where only the call itself knows."""
+    code, place = frame.f_code.co_code, frame.f_lasti
+    return code[place + 1] if dis.opname[code[place]] in {"CALL", "PRECALL", "CALL_KW"} else None
+
+
 def _culprit(frame: FrameType | None) -> str | None:
     """Where the user's code is in the stack of a call; `None` where it is nobody's business but the library's."""
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         top = module.partition(".")[0]
+        if _begins_thread(frame):
+            return "in a thread"  # which was given a function of the standard library
         if top in {"logging", "asyncio", "anyio"} or module.startswith("atone."):
             return None
         if top not in sys.stdlib_module_names or top == "__main__":
-            return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"  # noqa: PTH119  # text, no path
+            return f"at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"  # noqa: PTH119  # text, no path
         frame = frame.f_back
     return None
 
 
+def _threaded(frame: FrameType | None) -> bool:
+    """Whether a call is made in what would be a thread."""
+    while frame is not None:
+        if _begins_thread(frame):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _begins_thread(frame: FrameType) -> bool:
+    return (frame.f_globals.get("__name__"), frame.f_code.co_name) == _THREADED
+
+
+def _handed_over(frame: FrameType) -> Any:
+    """The function that is about to run in what would be a thread, out of what asyncio has put around it."""
+    function = frame.f_locals["func"]
+    while isinstance(function, partial):
+        within = isinstance(getattr(function.func, "__self__", None), Context)
+        function = function.args[0] if within else function.func
+    return function
+
+
 @contextmanager
 def spying(note: Callable[[Flaw, str], None], *, is_async: bool) -> Generator[None]:
-    """Notice calls of clocks, chance, sockets and threads by the step that runs."""
+    """Notice calls of clocks, chance, sockets, threads and processes by the step that runs."""
 
     def look(frame: FrameType, event: str, function: Any) -> None:
-        if event != "c_call":
+        if event == "call" and _begins_thread(frame):
+            function = _handed_over(frame)  # which is called by what is written in C, and seen nowhere else
+            if not isinstance(function, BuiltinFunctionType):
+                return
+        elif event != "c_call":
             return
-        judged = _judge(function, is_async=is_async)
+        judged = _judge(function, frame)
         where = _culprit(frame) if judged is not None else None
-        if judged is not None and where is not None:
-            note(judged[0], f"{judged[1]} at {where}")
+        if judged is None or where is None:
+            return
+        flaw, words = judged
+        if flaw is Flaw.BLOCKING and (not is_async or _threaded(frame)):
+            flaw = Flaw.SLEEP
+        note(flaw, f"{words} {where}")
 
     if sys.getprofile() is not None:  # a profiler is at work, and there is room for one only
         warnings.warn(_BLIND, RuntimeWarning, stacklevel=3)

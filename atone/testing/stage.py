@@ -18,6 +18,7 @@ from ..sagas.inject import resolve_services
 from ..sagas.progress import Work
 from ..sagas.registry import Registry
 from ..storage import Codec, TooLarge, Undecodable, Unencodable
+from .indoors import OutsideWorld
 from .loop import SimLoop
 from .memory import remembering
 from .outcomes import Fate
@@ -84,10 +85,10 @@ class Stage:
         except (PermanentError, _Named) as error:
             self.error = error
             return False
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever the user's raises
             self.error = error
             if not quietly:
-                self.note(Flaw.RAISES, f"step {name!r} raised {error!r}")
+                self.note(_flaw(error, Flaw.RAISES), f"step {name!r} raised {error!r}")
             return False
         return True
 
@@ -97,9 +98,14 @@ class Stage:
             self._call(index, Work.COMPENSATION, 1)
         except _Named:
             return False
+<<<<<<< HEAD
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
             if not quietly:
                 self.note(flaw, f"{what} raised {error!r}")
+=======
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever the user's raises
+            self.note(_flaw(error, flaw), f"{what} raised {error!r}")
+>>>>>>> hC
             return False
         return True
 
@@ -225,5 +231,29 @@ class Stage:
         return sum(len(fake.ledger.sent) + len(fake.ledger.calls) for fake in self._fakes)
 
 
+<<<<<<< HEAD
+=======
+def _flaw(error: BaseException, otherwise: Flaw) -> Flaw:
+    """What a step did that raised."""
+    if isinstance(error, OutsideWorld):
+        return error.flaw
+    return Flaw.TIMEOUT if isinstance(error, TimeoutError) and str(error).startswith(NO_ANSWER) else otherwise
+
+
+async def _within(call: Call, arguments: dict[str, Any]) -> object:
+    """Call a function, and wait no longer for it than the engine would."""
+    if not call.is_async:
+        return call.function(**arguments)
+    limit = asyncio.timeout(call.timeout)
+    try:
+        async with limit:
+            return await call.function(**arguments)
+    except TimeoutError:
+        if limit.expired():
+            raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s") from None
+        raise
+
+
+>>>>>>> hC
 async def _calm(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.wait(tasks, timeout=CALM)

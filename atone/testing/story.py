@@ -69,15 +69,22 @@ class SagaFailure(AssertionError):
 def tell(
     moments: Sequence[Moment],
     histories: Mapping[str, Sequence[HistoryRow]],
+    written: Mapping[tuple[int, int], int],
     violations: Sequence[Violation],
     epoch: float,
 ) -> Story:
-    """Put what participants, processes and clients noted beside the histories of the orders."""
-    told = list(moments)
+    """Put what participants, processes and clients noted beside the histories of the orders.
+
+    All in the order in which it happened, which no clock tells: `written` has, by key and revision of an order, how
+    many moments there were when it came to the disk.
+    """
+    placed = [((place, 1, 0), moment) for place, moment in enumerate(moments)]
     for id, rows in histories.items():
-        told += [Moment(row.at - epoch, f"order {id}", _words(row)) for row in rows]
+        for row in rows:
+            place = (written.get((row.key, row.revision), len(moments)), 0, row.seq)
+            placed.append((place, Moment(row.at - epoch, f"order {id}", _words(row))))
+    told = [moment for _, moment in sorted(placed)]
     order = ["client", "process", *(f"order {id}" for id in histories)]
-    told.sort(key=lambda moment: (moment.at, moment.lane not in order))  # of one moment, first what led to the rest
     lanes = [lane for lane in order if any(moment.lane == lane for moment in told)]
     lanes += sorted({moment.lane for moment in told} - set(lanes))
     return Story(tuple(told), tuple(lanes), tuple(violations))

@@ -64,18 +64,27 @@ class Witness(Site):
     def check(self) -> None:
         """Raise `SagaFailure`, with the story, where a promise was broken.
 
-        Raises `RuntimeError` where no order was started: nothing would have been checked.
+        Raises `RuntimeError` where no order was started, for nothing would have been checked; and where every order
+        has ended, and a death or a fate that the test asked for has never come.
         """
         if not self.begun:
             raise RuntimeError("no order was started: `await sim.start(saga, input)`, in an `async def` test")
         found = self.violations()
         if found:
             raise SagaFailure(self.story(found), found)
+        if self._expected.certain and not self.observer().live():
+            self.demand()
+
+    def demand(self) -> None:
+        """Raise `RuntimeError` where a death or a fate that the test asked for has never come."""
+        missing = self._expected.missing(self.fakes)
+        if missing is not None:
+            raise RuntimeError(missing)
 
     def story(self, violations: Sequence[Violation] = ()) -> Story:
         """What happened, side by side in virtual time."""
         histories = {record.id: rows for record, rows in self.evidence().orders}
-        return tell(self.world.moments, histories, violations, EPOCH)
+        return tell(self.world.moments, histories, self._written, violations, EPOCH)
 
     def ends(self) -> list[str]:
         """How all orders stand."""

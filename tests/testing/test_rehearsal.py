@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import random
 import sys
 import time
 import uuid
@@ -55,7 +54,7 @@ def test_a_step_that_takes_longer_than_its_timeout() -> None:
             await asyncio.sleep(0.5)
         return "paid"
 
-    assert flaws(polls, timeout=7) == {Flaw.RAISES: "step 'pay' raised TimeoutError('no answer within 7 s')"}
+    assert flaws(polls, timeout=7) == {Flaw.TIMEOUT: "step 'pay' raised TimeoutError('no answer within 7 s')"}
 
 
 def test_a_timeout_of_its_own_is_what_the_step_raises() -> None:
@@ -354,48 +353,6 @@ def test_a_step_that_raises() -> None:
 
     assert flaws(refuse) == {}
     assert "KeyError" in flaws(stumble)[Flaw.RAISES]
-
-
-async def sleepy(order: Order) -> None:
-    """Block the loop."""
-    time.sleep(0)  # noqa: ASYNC251
-
-
-async def late(order: Order) -> None:
-    """Look at the clock."""
-    time.time()
-
-
-async def dated(order: Order) -> None:
-    """Look at the calendar."""
-    dt.datetime.now(dt.UTC)
-
-
-async def gambling(order: Order) -> None:
-    """Roll a die."""
-    random.randint(1, 6)
-
-
-@pytest.mark.parametrize(
-    ("act", "flaw"),
-    [(sleepy, Flaw.BLOCKING), (late, Flaw.CLOCK), (dated, Flaw.CLOCK), (gambling, Flaw.CHANCE)],
-    ids=["sleep", "time", "now", "random"],
-)
-def test_the_real_world_in_a_step(act: Callable[..., Any], flaw: Flaw) -> None:
-    """It is named with its line, and may be allowed."""
-    found = flaws(act)
-    assert list(found) == [flaw]
-    assert "test_rehearsal.py:" in found[flaw]
-    assert rehearse(saga_of(act, repay), Order(), [Payments], allow=[flaw]) == []
-
-
-def test_a_plain_function_may_sleep() -> None:
-    """It runs in a thread of its own."""
-
-    def plain(order: Order) -> None:
-        time.sleep(0)
-
-    assert flaws(plain) == {}
 
 
 def test_a_crash_test_begins_with_a_rehearsal() -> None:
