@@ -12,7 +12,8 @@ from attrs import define
 from cattrs import Converter
 
 from ..sagas import Saga
-from .campaign import Campaign, Coverage, Provide
+from .campaign import Campaign, Provide
+from .coverage import Coverage
 from .rehearsal import rehearse
 from .simulation import Simulation
 from .spy import Flaw
@@ -102,7 +103,7 @@ def _crash(
             await sim.send(id, message)
         await sim.settle()
 
-    return Campaign.of(saga.name, scenario, [saga], services, converter=converter, **options).run()
+    return Campaign.of(saga.name, scenario, [saga], services, converter=converter, refuse_undos=True, **options).run()
 
 
 @define(eq=False)

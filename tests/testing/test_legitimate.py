@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from atone import Retry, Saga, StepContext, step
+from atone import PermanentError, Retry, Saga, StepContext, step
 from atone.testing import FakeService, Simulation, action, crash_everywhere, rehearse
 from tests.testing.shop import Order, Payments, Stock
 
@@ -99,7 +99,10 @@ async def reserve_both(order: Order, stock: Stock, notes: Notes, ctx: StepContex
     """Two requests, and a note behind each."""
     for key in (f"{ctx.key}-a", f"{ctx.key}-b"):
         if key not in notes.done:
-            await stock.reserve(key=key)
+            try:
+                await stock.reserve(key=key)
+            except PermanentError as error:
+                raise RuntimeError("something may be reserved") from error
             notes.done.add(key)
             await asyncio.sleep(0.01)
 
