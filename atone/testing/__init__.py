@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .actions import action
 from .audit import verify
-from .campaign import Coverage
+from .coverage import Coverage
 from .crash import crash_everywhere
 from .durable import Durable
 from .evidence import Violation

@@ -12,7 +12,8 @@ from attrs import define
 from cattrs import Converter
 
 from ..sagas import Saga
-from .campaign import Campaign, Coverage, Provide
+from .campaign import Campaign, Provide
+from .coverage import Coverage
 from .rehearsal import rehearse
 from .simulation import Simulation
 from .spy import Flaw
@@ -55,12 +56,15 @@ def crash_everywhere(*args: Any, **options: Any) -> Any:
     Called with a saga and an input, it rehearses the saga (see `rehearse`), runs one order of it, and returns a
     `Coverage`. Above an `async def` test that takes `sim`, it makes that test run once for each history.
 
-    Histories are: the undisturbed run; runs in which one action of a `FakeService` is refused, or takes effect late
-    and without an answer; each of them killed before every callback since which the steps, the disk, a participant
-    or the wire have moved (`every=True`: before every callback at all); and with `crashes=2` each of those killed
-    once more in its recovery, but for those with late effects (`every=True`: those as well). `messages` are sent to
-    the order. `budget` is in seconds; `converter` is as for a coordinator. Raises `SagaFailure`, whose text is the
-    story of the first history that broke a promise; `only="charge=late@17"` runs that history alone.
+    Histories are: the undisturbed run; runs in which one action of a `FakeService` is refused under one of its keys,
+    or takes effect late and without an answer; runs that turn back for it, in which an undo is lost, is not answered,
+    or (in a call with an input) is refused; those in which one thing went wrong, or none, killed before every callback
+    since which the steps, the disk, a participant or the wire have moved (`every=True`: before every callback at all),
+    but for keys between the first and the last of an action; and with `crashes=2` each of those killed once more in
+    its recovery, but for those with late effects (`every=True`: those as well). `messages` are sent to the order.
+    `budget` is in seconds; `converter` is as for a coordinator. Raises `SagaFailure`, whose text is the story of the
+    first history that broke a promise; `only="charge=late@17"` runs that history alone, `"charge#2=late@17"` one about
+    the second key.
     """
     sagas: list[Saga[Any]] = [one for one in args if isinstance(one, Saga)]
     rest = [one for one in args if not isinstance(one, Saga)]
@@ -102,7 +106,7 @@ def _crash(
             await sim.send(id, message)
         await sim.settle()
 
-    return Campaign.of(saga.name, scenario, [saga], services, converter=converter, **options).run()
+    return Campaign.of(saga.name, scenario, [saga], services, converter=converter, refuse_undos=True, **options).run()
 
 
 @define(eq=False)

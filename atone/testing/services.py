@@ -73,7 +73,7 @@ class FakeService:
         await world.alive()
         self.ledger.sent.append((call.name, key))
         asked = world.asked(self.name, call.name, key)
-        fate = self._fate(call, world)
+        fate = self._fate(call, key, world)
         self._tell(f"{call.name}?" if fate is Fate.OK else f"{call.name}?  (will be: {fate.value.replace('_', ' ')})")
         if fate is Fate.LOST:
             await self.latency()
@@ -181,10 +181,14 @@ class FakeService:
         except PermanentError:
             return
 
-    def _fate(self, call: Call, world: World) -> Fate:
-        plan = self.plans.get(call.name)
-        if plan:
-            return plan.pop(0)
+    def _fate(self, call: Call, key: str, world: World) -> Fate:
+        """What is planned for this key (of `charge`, for the second one: `charge#2`), for the call, or drawn."""
+        if self.plans:
+            keys = dict.fromkeys(used for name, used in self.ledger.sent if name == call.name)
+            for name in (f"{call.name}#{list(keys).index(key) + 1}", call.name):
+                plan = self.plans.get(name)
+                if plan:
+                    return plan.pop(0)
         return self.outcomes.draw(world.chance, undo=call.undo) if self.outcomes is not None else Fate.OK
 
     def _tell(self, text: str) -> None:

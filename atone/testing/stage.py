@@ -17,6 +17,7 @@ from ..sagas.context import idempotency_key
 from ..sagas.inject import resolve_services
 from ..sagas.progress import Work
 from ..sagas.registry import Registry
+from ..sagas.runner import NO_ANSWER
 from ..storage import Codec, TooLarge, Undecodable, Unencodable
 from .indoors import OutsideWorld
 from .loop import SimLoop
@@ -98,14 +99,9 @@ class Stage:
             self._call(index, Work.COMPENSATION, 1)
         except _Named:
             return False
-<<<<<<< HEAD
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
-            if not quietly:
-                self.note(flaw, f"{what} raised {error!r}")
-=======
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever the user's raises
-            self.note(_flaw(error, flaw), f"{what} raised {error!r}")
->>>>>>> hC
+            if not quietly:
+                self.note(_flaw(error, flaw), f"{what} raised {error!r}")
             return False
         return True
 
@@ -120,8 +116,8 @@ class Stage:
                 return Happened(self._kept(index, cast("Happened[object]", answer).result, what))
         except _Named:
             return None
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whatever the user's function raises
-            self.note(Flaw.RAISES, f"{what}, called {when}, raised {error!r}")
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001  # whatever the user's raises
+            self.note(_flaw(error, Flaw.RAISES), f"{what}, called {when}, raised {error!r}")
             return None
         if isinstance(answer, DidNotHappen | NeverWillHappen | StillUnknown):
             return answer
@@ -231,8 +227,6 @@ class Stage:
         return sum(len(fake.ledger.sent) + len(fake.ledger.calls) for fake in self._fakes)
 
 
-<<<<<<< HEAD
-=======
 def _flaw(error: BaseException, otherwise: Flaw) -> Flaw:
     """What a step did that raised."""
     if isinstance(error, OutsideWorld):
@@ -240,20 +234,5 @@ def _flaw(error: BaseException, otherwise: Flaw) -> Flaw:
     return Flaw.TIMEOUT if isinstance(error, TimeoutError) and str(error).startswith(NO_ANSWER) else otherwise
 
 
-async def _within(call: Call, arguments: dict[str, Any]) -> object:
-    """Call a function, and wait no longer for it than the engine would."""
-    if not call.is_async:
-        return call.function(**arguments)
-    limit = asyncio.timeout(call.timeout)
-    try:
-        async with limit:
-            return await call.function(**arguments)
-    except TimeoutError:
-        if limit.expired():
-            raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s") from None
-        raise
-
-
->>>>>>> hC
 async def _calm(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.wait(tasks, timeout=CALM)

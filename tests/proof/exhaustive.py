@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from atone import DidNotHappen, Happened, Probe, Retry, Saga, StepContext, parallel, receive, step
 from atone.testing import FakeService, Simulation, action
 from atone.testing.campaign import Campaign
-from atone.testing.disturbance import Disturbance, History
+from atone.testing.disturbance import History
 from atone.testing.outcomes import Fate
 from atone.testing.story import SagaFailure
 from examples import service
@@ -205,12 +205,13 @@ def _points(seed: int) -> Iterator[Point]:
         for store in ("memory", "sqlite"):
             campaign = _of(seed, name, store)
             quiet = campaign.play(History(), watch=True)
-            disturbances = [Disturbance(), *quiet.disturbances()] if store == "memory" else [Disturbance()]
-            for disturbance in disturbances:
-                history = History(disturbance)
-                seen = campaign.play(history, watch=True) if disturbance.call else quiet
+            asked = quiet.asked if store == "memory" else ()
+            disturbed = [History((one.disturbed(fate),)) for one in asked for fate in campaign.fates(one)]
+            for history in (quiet.history, *disturbed):
+                seen = campaign.play(history, watch=True) if history.disturbances else quiet
+                brief = all(one.fate == Fate.REFUSED for one in history.disturbances)  # nothing is waited for
                 for point in campaign.points(seen, 0):
-                    deeper = store == "memory" and (name in ("readme", "docs") or disturbance.fate != Fate.LATE)
+                    deeper = store == "memory" and (brief or name in ("readme", "docs"))
                     yield Point(name, store, evolve(history, crashes=(point,)), deeper)
 
 
@@ -223,7 +224,9 @@ def _of(seed: int, name: str, store: Literal["memory", "sqlite"]) -> Campaign:
             await sim.send(id, message, id=type(message).__name__)
         await sim.settle()
 
-    return Campaign.of(name, scenario, [trial.saga], trial.services, seed=seed, store=store, every=True)
+    return Campaign.of(
+        name, scenario, [trial.saga], trial.services, seed=seed, store=store, every=True, refuse_undos=True
+    )
 
 
 def _kill(seed: int, point: Point, counts: Counts) -> None:

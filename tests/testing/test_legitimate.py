@@ -102,7 +102,10 @@ async def reserve_both(order: Order, stock: Stock, notes: Notes, ctx: StepContex
     """Two requests, and a note behind each."""
     for key in (f"{ctx.key}-a", f"{ctx.key}-b"):
         if key not in notes.done:
-            await stock.reserve(key=key)
+            try:
+                await stock.reserve(key=key)
+            except PermanentError as error:
+                raise RuntimeError("something may be reserved") from error
             notes.done.add(key)
             await asyncio.sleep(0.01)
 
