@@ -199,4 +199,4 @@ class Campaign:
     def _again(self, history: History) -> str:
         if settings.test:
             return f"pytest {shlex.quote(settings.test)} --saga-seed={self.seed} --saga-crash='{history}'"
-        return f"add seed={self.seed}, only='{history}' to the crash_everywhere(...) of {self.name}"
+        return f"the crash_everywhere(...) of {self.name}, with seed={self.seed}, only='{history}'"

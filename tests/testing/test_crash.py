@@ -103,7 +103,7 @@ def test_a_failed_assertion_of_a_test_tells_its_history(monkeypatch: pytest.Monk
     with pytest.raises(SagaFailure, match="it died") as caught:
         scenario()
     assert "✖ killed before" in str(caught.value)
-    assert "again: add seed=0, only='@1' to the crash_everywhere(...) of scenario" in str(caught.value)
+    assert "again: the crash_everywhere(...) of scenario, with seed=0, only='@1'" in str(caught.value)
 
 
 def test_a_test_that_waits_for_the_real_world_is_told() -> None:
