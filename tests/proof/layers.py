@@ -31,7 +31,7 @@ LAYERS = {
     "takeovers": Kind(100, "takeovers", 0.02),
     "swarm": Kind(300_000, "histories", simulated=True),
     "io_faults": Kind(2_000, "io_faults", 0.02),
-    "power_loss": Kind(50_000, "images", 0.04),
+    "power_loss": Kind(50_000, "images", 0.08),
     "hostile": Kind(20_000, "hostile_rows", 0.025),
     "machines": Kind(1_000, "examples", simulated=True),
     "full_disk": Kind(10, "io_faults"),
