@@ -111,7 +111,7 @@ class Runner:
         What runs in a thread goes on and reports its end as ever: nothing must be sent beside it.
         """
         for attempt in self._attempts.pop(key, ()):
-            attempt.stopped = True
+            attempt.stopped = True  # before it is asked whether it is in a thread, which says so first, and asks then
             if attempt.in_thread:
                 attempt.stopped = False
                 self._attempts[key] = (*self._attempts.get(key, ()), attempt)
@@ -229,8 +229,8 @@ class Runner:
         timeout = attempt.call.timeout
         if attempt.waits:
             name = attempt.state.saga.slots[attempt.run.slot].name
-            what = "before it to end" if attempt.call.is_async else "worker thread"
-            logger.warning("step %r of order %r has waited %g s for a %s", name, attempt.state.id, timeout, what)
+            what = "the attempt before it to end" if attempt.call.is_async else "a worker thread"
+            logger.warning("step %r of order %r has waited %g s for %s", name, attempt.state.id, timeout, what)
             return timeout
         return 0.0 if attempt.begun is None else attempt.begun + timeout - self.runtime.monotonic()
 

@@ -12,6 +12,16 @@ from tests.sagas.world import Approve, World, effect, line_of, shop
 pytestmark = pytest.mark.anyio
 
 
+async def leave_while_a_step_ends(life: Life, gate: asyncio.Event) -> None:
+    """Start an order whose step waits at a gate, which is opened within the grace."""
+    await life.start()
+    await settle()
+    leaving = life.leaving()
+    await settle()
+    gate.set()
+    await life.clock.advance_until(leaving.done)
+
+
 async def test_leaving_compensates_nothing() -> None:
     """The order stands on disk as it was, and the next coordinator goes on."""
     world = World()
@@ -30,12 +40,7 @@ async def test_an_action_may_end_within_the_grace_and_its_result_counts() -> Non
     world, gate = World(), asyncio.Event()
     world.script["charge"] = [gate]
     async with Life([shop()], world) as life:
-        await life.start()
-        await settle()
-        leaving = life.leaving()
-        await settle()
-        gate.set()
-        await life.clock.advance_until(leaving.done)
+        await leave_while_a_step_ends(life, gate)
     assert world.log == ["reserve#1", "charge#1"]
     async with life.successor() as heir:
         assert (await heir.outcome()).status is Status.COMPLETED
@@ -253,12 +258,7 @@ async def test_a_request_that_came_meanwhile_makes_no_attempt_be_sent_twice(what
     world, gate = World(), asyncio.Event()
     world.script["reserve"] = [gate]
     async with Life([shop()], world) as life:
-        await life.start()
-        await settle()
-        leaving = life.leaving()
-        await settle()
-        gate.set()
-        await life.clock.advance_until(leaving.done)
+        await leave_while_a_step_ends(life, gate)
     async with life.successor(host=False) as client:
         order = client.coordinator.order("1")
         asking = order.cancel("never mind", by="bob") if what == "cancel" else order.resume(by="bob", why="to be sure")

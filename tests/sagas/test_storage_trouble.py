@@ -141,6 +141,13 @@ async def test_trouble_while_leaving_costs_nothing() -> None:
     assert len(world.applied) == 4
 
 
+def stand_down(life: Life) -> None:
+    """Let the process believe that it has lost the lease: nobody can lose one on request."""
+    supervisor = life.coordinator._access.supervisor
+    assert supervisor is not None
+    supervisor.stand_down("as if the lease had not been renewed")
+
+
 async def test_a_thread_that_outlives_the_loss_of_the_lease_is_not_joined_by_a_second() -> None:
     """Nothing can end a thread: the order waits for it, and takes its result."""
     gate = asyncio.Event()
@@ -153,9 +160,7 @@ async def test_a_thread_that_outlives_the_loss_of_the_lease_is_not_joined_by_a_s
         life.runtime.gate = gate
         await life.start()
         await settle()
-        supervisor = life.coordinator._access.supervisor  # nobody can lose a lease on request
-        assert supervisor is not None
-        supervisor.stand_down("as if the lease had not been renewed")
+        stand_down(life)
         await life.clock.advance(3)
         assert calls == ["charge"], "the heal has read the order again, and its attempt still runs"
         gate.set()
@@ -163,7 +168,9 @@ async def test_a_thread_that_outlives_the_loss_of_the_lease_is_not_joined_by_a_s
     assert calls == ["charge"]
 
 
-async def test_an_attempt_that_was_cut_off_and_has_not_ended_is_not_joined_by_a_second() -> None:
+async def test_an_attempt_that_was_cut_off_and_has_not_ended_is_not_joined_by_a_second(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Its `finally` block still talks to the participant: the retry waits for it, and has its whole time then."""
     world, closing = World(), asyncio.Event()
 
@@ -174,14 +181,15 @@ async def test_an_attempt_that_was_cut_off_and_has_not_ended_is_not_joined_by_a_
             await closing.wait()
 
     world.script["charge"] = [slow_to_end]
-    async with Life([shop()], world, options={"overlap_grace": 9}) as life:
+    async with Life([shop()], world, options={"overlap_grace": 90}) as life:
         await life.start()
         await settle()
-        supervisor = life.coordinator._access.supervisor  # nobody can lose a lease on request
-        assert supervisor is not None
-        supervisor.stand_down("as if the lease had not been renewed")
+        stand_down(life)
         await life.clock.advance(3)
         assert world.log == ["reserve#1", "charge#1"]
+        await life.clock.advance(30)
+        assert world.log == ["reserve#1", "charge#1"]
+        assert "step 'charge' of order '1' has waited 30 s for the attempt before it to end" in caplog.messages
         closing.set()
         assert (await life.outcome()).status is Status.COMPLETED
     assert world.log[2] == "charge#2"
