@@ -30,6 +30,7 @@ _ENDS = {
 _DOUBT = {"IN_DOUBT", "PROBE_IN_DOUBT", "COMPENSATION_IN_DOUBT"}
 #: Nor after these: whoever did the work was cut off from it.
 _OPEN = {*_DOUBT, "INTERRUPTED"}
+_ANY_END = {*_ENDS, *_OPEN}
 #: Ends that use up the attempts of a policy.
 _USES_UP = {"IN_DOUBT": Work.ACTION, "REFUSED": Work.ACTION, "COMPENSATION_IN_DOUBT": Work.COMPENSATION}
 _REFUSALS = {"REFUSED", "PROBE_REFUSED", "COMPENSATION_REFUSED"}
@@ -71,7 +72,7 @@ def over_before_begun(trail: Trail) -> Iterator[str]:
     """
     for row in trail.rows:
         entry = row.entry
-        if entry.event in {*_ENDS, *_OPEN}:
+        if entry.event in _ANY_END:
             its = [one for one in trail.intents if (one.step, one.number) == (entry.step, entry.attempt)]
             works = {_ENDS[entry.event]} if entry.event in _ENDS else {one.work for one in its}
             if any(one.revision == row.revision and one.seq < row.seq and one.work in works for one in its):
@@ -88,7 +89,7 @@ def sure_of_a_timeout(trail: Trail) -> Iterator[str]:
             ends = {
                 one.entry.event for one in trail.rows
                 if one.seq < row.seq and (one.entry.step, one.entry.attempt) == (entry.step, entry.attempt)
-                and one.entry.event in {*_ENDS, *_OPEN}
+                and one.entry.event in _ANY_END
             }  # fmt: skip
             if ends and not ends & _OPEN:
                 yield f"{entry.step}, attempt {entry.attempt}, came late, and was {' and '.join(sorted(ends))} before"

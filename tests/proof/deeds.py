@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from atone import DidNotHappen, Happened, NeverWillHappen, PermanentError, Probe, StepContext, StillUnknown
+from atone import DidNotHappen, Happened, NeverWillHappen, Probe, StepContext, StillUnknown
 
 from .tickets import Participant, Ticket
 
@@ -53,7 +53,7 @@ async def undo(ticket: Ticket, service: Participant, ctx: StepContext, **given: 
 async def find(ticket: Ticket, service: Participant, ctx: StepContext) -> Probe[str]:
     """Ask whether it was done: so far."""
     found = await service.find(key=ctx.action_key)
-    if found is None or isinstance(found, PermanentError):
+    if found is None:
         return DidNotHappen()
     return Happened(f"{found}{'x' * ticket.size}")
 
