@@ -44,13 +44,16 @@ class Hazards:
         """Processes are started again when they are dead."""
         season, dying = self.season, _STREAK * self.weather.streak
         while True:
-            if len(season.living()) < self.weather.processes:
+            hosts = [one.host for one in season.living()]
+            if hosts.count(False) < self.weather.clients:
+                await season.boot(host=False)
+            if hosts.count(True) < self.weather.processes:
                 await season.boot(self._known())
-                if dying and season.open():
+                if dying and season.hosts():
                     dying -= 1
                     season.happened["process: streak"] += 1
-                    season.open()[-1].left = self.chance.randint(50, 300)
-            await asyncio.sleep(self.chance.uniform(0.01, 0.4))
+                    season.hosts()[-1].left = self.chance.randint(50, 300)
+            await asyncio.sleep(self.chance.uniform(0.01, 3.0 if self.weather.clients else 0.4))
 
     def _known(self) -> list[Saga[Any]]:
         """The versions that a new process knows."""
@@ -60,7 +63,7 @@ class Hazards:
     async def _stop(self) -> None:
         while True:
             await asyncio.sleep(self.chance.expovariate(1 / self.weather.stops))
-            for process in self.season.open()[:1]:
+            for process in self.season.hosts()[:1]:
                 self.season.happened["process: stopped"] += 1
                 process.stopped = True
                 await asyncio.sleep(self.chance.choice((1.0, 6.0, 14.0)))
@@ -69,7 +72,7 @@ class Hazards:
     async def _restart(self) -> None:
         while True:
             await asyncio.sleep(self.chance.expovariate(1 / self.weather.restarts))
-            for process in self.season.open()[:1]:
+            for process in self.season.hosts()[:1]:
                 await self.season.leave(process)
 
     async def _jump(self) -> None:

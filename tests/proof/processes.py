@@ -33,6 +33,7 @@ class Process:
 
     number: int
     loop: SharedLoop
+    host: bool = True  #: whether it hosts, or would; another one only asks
     left: int = -1  #: callbacks that it has still to live; without end where negative
     dies_at: int = 0  #: the commit at which it dies; 0 for none
     tells: bool = False  #: whether that commit is on disk by then
@@ -51,6 +52,9 @@ class Process:
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Have the process do something, for somebody outside; raises `Died`."""
+        if self.dead:  # since it was chosen
+            work.close()
+            raise Died
         answer: asyncio.Future[T] = self.loop.create_future()
         task = self.loop.create_task(work, context=self.context.copy())
         task.add_done_callback(partial(_pass_on, answer), context=self.loop.outside)

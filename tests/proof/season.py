@@ -105,10 +105,10 @@ class Season:
 
     # ── processes ──
 
-    async def boot(self, sagas: list[Saga[Any]] | None = None) -> None:
+    async def boot(self, sagas: list[Saga[Any]] | None = None, *, host: bool = True) -> None:
         """Start one more process."""
         number = len(self.processes) + 1
-        process = Process(number, self.loop)
+        process = Process(number, self.loop, host)
         self.processes.append(process)
         if not self.calm:
             self._doom(process)
@@ -123,6 +123,7 @@ class Season:
             GatedStore(inner, process, self.journal, f"life-{number}"),
             sagas=sagas or self.sagas,
             provide=self.services,
+            host=host,
             overlap_grace=_GRACE,
             shutdown_grace=_GRACE,
             converter=CONVERTER,
@@ -162,6 +163,10 @@ class Season:
     def open(self) -> list[Process]:
         """The processes that can be asked."""
         return [one for one in self.living() if hasattr(one, "coordinator")]
+
+    def hosts(self) -> list[Process]:
+        """Those of them that host, or would."""
+        return [one for one in self.open() if one.host]
 
     def living(self) -> list[Process]:
         """The processes that are not dead, whether or not they have started yet."""

@@ -114,10 +114,10 @@ async def _calm_down(season: Season) -> None:
         if process.stopped:
             process.go_on()
     await asyncio.sleep(1)
-    for process in list(season.open()):
+    for process in season.hosts():
         if season.weather.deploys:
             process.die()
-    if not season.open():
+    if not season.hosts():
         await season.boot()
 
 

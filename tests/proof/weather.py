@@ -26,7 +26,8 @@ class Weather:
     commits: float  #: how likely a process is to die at a commit
     provable: bool  #: whether others see at once that a process is dead
     streak: bool  #: whether a process dies again and again
-    processes: int
+    processes: int  #: that host, or stand by to
+    clients: int  #: that never host: they ask while nobody does
     stops: float  #: seconds between two stops of a process; 0 for none
     restarts: float  #: seconds between two restarts in good order; 0 for none
     deploys: bool  #: whether processes know different versions of the saga
@@ -52,6 +53,7 @@ class Weather:
             return chance.uniform(low, high) if chance.random() < likely else 0.0
 
         processes = 2 if chance.random() < 0.25 else 1
+        clients = int(chance.random() < 0.4)
         return cls(
             outcomes=_outcomes(chance),
             life=some(0.5, 150, 3000),
@@ -61,7 +63,8 @@ class Weather:
             streak=chance.random() < 0.06,
             processes=processes,
             stops=some(0.6, 3, 12) if processes > 1 else 0.0,
-            restarts=some(0.25, 1, 8),
+            clients=clients,
+            restarts=chance.uniform(0.2, 1.5) if clients else some(0.25, 1, 8),
             deploys=chance.random() < 0.25,
             jumps=some(0.25, 1, 6),
             commit_faults=some(0.25, 0.005, 0.08),

@@ -16,7 +16,7 @@ from .mutant import Mutant
 #: How much of each layer a mutant must survive, in the layer's unit.
 BUDGETS = {
     "scenarios": 2_400,
-    "swarm": 8_000,
+    "swarm": 16_000,
     "power_loss": 4_000,
     "io_faults": 400,
     "kills": 60,

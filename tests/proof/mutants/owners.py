@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from atone.actors import Ownership
+from atone.actors import Ownership, actor
 from atone.storage import Write
 from atone.storage.apply import Applier
 
@@ -26,6 +26,12 @@ def epoch_ignored() -> Planted:
         return {kind: chosen for kind, chosen in places.items() if chosen}
 
     return patch.object(Applier, "_sorted", sort)
+
+
+@mutant("swarm", "S1 one at a time")
+def new_work_is_cut_off() -> Planted:
+    """Work that a request began when a host took its order up is taken for work of the life before."""
+    return patch.object(actor, "_beside", lambda event, _decision: event)
 
 
 @mutant("takeovers", "S6 one writer")
