@@ -8,7 +8,7 @@ from .mailbox import Mailbox
 from .ownership import Ownership
 from .recovery import Recovery
 from .restarts import Intensity, Restarts
-from .runtime import Cancellable, Runtime, SystemRuntime
+from .runtime import Cancellable, Runtime, SystemRuntime, within
 from .supervisor import Supervisor
 from .timers import Timer, Timers
 from .words import storable
@@ -37,4 +37,5 @@ __all__ = [
     "Timer",
     "Timers",
     "storable",
+    "within",
 ]

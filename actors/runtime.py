@@ -6,10 +6,13 @@ A simulation replaces this one object, and with it owns time, luck and schedulin
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import anyio.to_thread
@@ -65,6 +68,25 @@ class Runtime(Protocol):
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Run a function in a worker thread; a cancel ends only the waiting."""
         ...
+
+
+@asynccontextmanager
+async def within(runtime: Runtime, seconds: float) -> AsyncGenerator[None]:
+    """Bound a wait by the runtime's clock, as `asyncio.timeout` does by the loop's. Raises `TimeoutError`.
+
+    With zero seconds nothing is waited for, and no time needs to pass.
+    """
+    async with asyncio.timeout(None) as timeout:
+        expire = partial(timeout.reschedule, -math.inf)
+        if seconds <= 0:
+            expire()
+            yield
+            return
+        alarm = runtime.call_later(seconds, expire)
+        try:
+            yield
+        finally:
+            alarm.cancel()
 
 
 class SystemRuntime:

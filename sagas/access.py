@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import TypeVar
 
 from attrs import define, field
 
-from ..actors import Runtime, Supervisor
+from ..actors import Runtime, Supervisor, within
 from ..storage import (
     Accept,
     Accepted,
@@ -116,24 +114,6 @@ class Access:
         """The coordinator leaves: whoever still waits is told."""
         self.feed.fail(CoordinatorClosed())
 
-    @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncGenerator[None]:
-        """Bound a wait by the runtime's clock, as `asyncio.timeout` does by the loop's. Raises `TimeoutError`.
-
-        With zero seconds nothing is waited for, and no time needs to pass.
-        """
-        async with asyncio.timeout(None) as timeout:
-            expire = partial(timeout.reschedule, -math.inf)
-            if seconds <= 0:
-                expire()
-                yield
-                return
-            alarm = self.runtime.call_later(seconds, expire)
-            try:
-                yield
-            finally:
-                alarm.cancel()
-
     async def send(self, order_id: str, message: object, message_id: str | None) -> SendAnswer:
         """Accept a message of the data lane."""
         self.check()
@@ -166,7 +146,7 @@ class Access:
                 return CancelAnswer.NOT_FOUND
             assert not isinstance(result, Unexpected), "every order takes requests"
             try:
-                async with self.within(seconds):
+                async with within(self.runtime, seconds):
                     answer = await self._decision(result, subscription)
             except TimeoutError:
                 raise AnswerPending(order_id, seconds) from None
@@ -242,7 +222,7 @@ class Access:
         """Wait until an order has ended. A first look at the disk takes no part of the time."""
         with self.feed.subscribe(order_id, only_end=True) as subscription:
             outcome = await self._outcome(order_id)
-            async with _NO_LIMIT if seconds is None or outcome else self.within(seconds):
+            async with _NO_LIMIT if seconds is None or outcome else within(self.runtime, seconds):
                 while outcome is None:
                     await subscription.wait()
                     news = subscription.news

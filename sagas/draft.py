@@ -89,7 +89,7 @@ class Draft:
         """Commit the intent of one more attempt, and ask for it to be sent."""
         slot = self.slot(index)
         if slot.lingers is not None:
-            self.note("OVERLAP", index, slot.sent[Work.ACTION], remark="the attempt before has still not ended")
+            self.overlap(index, slot.sent[Work.ACTION])
         slot.work, slot.running, slot.due, slot.lingers = work, True, None, None
         number = slot.sent[work] + 1
         slot.sent = counted(slot.sent, work, number)
@@ -98,6 +98,10 @@ class Draft:
         elif work is Work.COMPENSATION:
             slot.status = StepStatus.COMPENSATING
         self.commands += (Run(index, work, number),)
+
+    def overlap(self, index: int, number: int) -> None:
+        """Say that the next attempt is sent beside that one."""
+        self.note("OVERLAP", index, number, remark="the attempt before has still not ended")
 
     def spend(self, index: int, work: Work, number: int | None = None) -> None:
         """Use up one attempt of the budget, or set what is used up."""

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from attrs import define, field
 
-from ..actors import Actor, Limits, Ownership, Recovery, Supervisor, Timers
+from ..actors import Actor, Limits, Ownership, Recovery, Supervisor, Timers, within
 from ..storage import Holder, Lease, Phase, StoreError
 from .access import Access
 from .behaviour import OrderState
@@ -69,7 +69,7 @@ class Engine:
             await asyncio.wait([self._task])
         if self._runner is not None:
             with suppress(TimeoutError):
-                async with self.access.within(_FINALLY):
+                async with within(self.access.runtime, _FINALLY):
                     await self._runner.ended()
         self.access.close()
         if self._lease is not None:

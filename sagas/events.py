@@ -80,6 +80,14 @@ class Late:
 
 
 @frozen
+class Overlap:
+    """An attempt that was cut off has not ended within its grace, and the next one is sent beside it."""
+
+    slot: int
+    number: int
+
+
+@frozen
 class Evaluated:
     """The `when` of an awaited message was asked."""
 
@@ -122,7 +130,7 @@ class Control:
     seq: int = 0
 
 
-Event = Begin | Due | Resumed | Ended | Late | Evaluated | Arrived | Control
+Event = Begin | Due | Resumed | Ended | Late | Overlap | Evaluated | Arrived | Control
 
 # ── what the planner asks for ─────────────────────────────────────────────────────────────────────
 

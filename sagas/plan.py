@@ -14,7 +14,7 @@ from typing import Any
 
 from ..actors import Begin, Due, Moment, Resumed
 from .draft import Draft, Plan
-from .events import Arrived, Control, Ended, Evaluate, Evaluated, Event, Late
+from .events import Arrived, Control, Ended, Evaluate, Evaluated, Event, Late, Overlap
 from .ladder import ended, late, resumed
 from .progress import CauseKind, Failure, ParkReason, Progress, Reason, Slot, Status, StepStatus, Work
 from .receive import Receive
@@ -174,6 +174,10 @@ def _due(draft: Draft, _event: Due) -> None:
     draft.note("DUE")
 
 
+def _overlap(draft: Draft, event: Overlap) -> None:
+    draft.overlap(event.slot, event.number)
+
+
 def _evaluated(draft: Draft, event: Evaluated) -> None:
     receive = draft.saga.slots[event.slot]
     assert isinstance(receive, Receive)
@@ -205,6 +209,7 @@ _RECORD: dict[type, Callable[[Draft, Any], None]] = {
     Resumed: resumed,
     Ended: ended,
     Late: late,
+    Overlap: _overlap,
     Evaluated: _evaluated,
     Arrived: _arrived,
     Control: control,

@@ -11,17 +11,18 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
 from attrs import define, field
 
-from ..actors import Runtime, Timer, Timers
+from ..actors import Runtime, Timer, Timers, within
 from ..storage import Codec
 from .behaviour import WORDS, OrderState, failure
 from .context import StepContext, idempotency_key
 from .errors import PermanentError
-from .events import Ended, Finding, Late, Probed, Refused, Returned, Run, Unknown
+from .events import Ended, Finding, Late, Overlap, Probed, Refused, Returned, Run, Unknown
 from .progress import Failure, Work
 from .saga import Saga
 from .step import Call, DidNotHappen, Happened, NeverWillHappen, StillUnknown
@@ -83,8 +84,8 @@ class Runner:
     overlap_grace: float  #: seconds
     post: Callable[[int, object], None] = field(init=False)
     _attempts: dict[int, tuple[Attempt, ...]] = field(factory=dict)
-    #: attempts that were cut off and have not ended, each with its order and slot
-    _stopped: dict[asyncio.Task[None], tuple[int, int]] = field(factory=dict)
+    #: those that were cut off and have not ended, by their tasks
+    _stopped: dict[asyncio.Task[None], Attempt] = field(factory=dict)
 
     def perform(self, key: int, state: object, effects: tuple[object, ...]) -> None:
         """Begin attempts whose intent is on disk."""
@@ -96,7 +97,7 @@ class Runner:
                 self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
                 continue
             attempt = Attempt(self, key, state, run, call)
-            attempt.waits = not call.is_async or (key, run.slot) in self._stopped.values()
+            attempt.waits = not call.is_async or bool(self._before(attempt))
             self.timers.start(attempt, call.timeout)
             self._attempts[key] = (*self._attempts.get(key, ()), attempt)
             attempt.task = self.runtime.spawn(self._run(attempt))
@@ -136,7 +137,7 @@ class Runner:
         attempt.stopped = True
         self.timers.cancel(attempt)
         attempt.task.cancel()
-        self._stopped[attempt.task] = (attempt.key, attempt.run.slot)
+        self._stopped[attempt.task] = attempt
         attempt.task.add_done_callback(self._stopped.pop)
 
     @property
@@ -170,9 +171,17 @@ class Runner:
 
     async def _ending(self, attempt: Attempt) -> None:
         """Wait until what was cut off of this step has ended, or has had its grace."""
+        if before := self._before(attempt):
+            with suppress(TimeoutError):
+                async with within(self.runtime, self.overlap_grace):
+                    await asyncio.wait(before)
+        for other in self._before(attempt).values():
+            self.post(attempt.key, Overlap(other.run.slot, other.run.number))
+
+    def _before(self, attempt: Attempt) -> dict[asyncio.Task[None], Attempt]:
+        """What was cut off of its step, and has not ended."""
         place = attempt.key, attempt.run.slot
-        if before := [task for task, other in self._stopped.items() if other == place]:
-            await asyncio.wait(before, timeout=self.overlap_grace)
+        return {task: other for task, other in self._stopped.items() if (other.key, other.run.slot) == place}
 
     def _arguments(self, attempt: Attempt) -> dict[str, object]:
         state, run = attempt.state, attempt.run

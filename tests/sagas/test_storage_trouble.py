@@ -1,6 +1,7 @@
 """A disk that fails: what is unknown is read again, and nothing is done on a guess."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -192,4 +193,30 @@ async def test_an_attempt_that_was_cut_off_and_has_not_ended_is_not_joined_by_a_
         assert "step 'charge' of order '1' has waited 30 s for the attempt before it to end" in caplog.messages
         closing.set()
         assert (await life.outcome()).status is Status.COMPLETED
+        assert "OVERLAP" not in await life.events()
     assert world.log[2] == "charge#2"
+
+
+async def test_the_grace_bounds_the_wait_for_what_was_cut_off_and_the_history_says_so() -> None:
+    """An attempt that will not end is joined by the next one, as one that timed out is."""
+    world, closing = World(), asyncio.Event()
+
+    async def deaf() -> None:
+        while not closing.is_set():
+            with suppress(asyncio.CancelledError):
+                await closing.wait()
+
+    world.script["charge"] = [deaf]
+    async with Life([shop()], world, options={"overlap_grace": 10}) as life:
+        await life.start()
+        await settle()
+        stand_down(life)
+        await life.clock.advance(10)
+        before = list(world.log)
+        await life.clock.advance(3)
+        assert (await life.outcome()).status is Status.COMPLETED
+        closing.set()
+        seen = [one async for one in life.coordinator.order("1").history() if one.event == "OVERLAP"]
+    assert before == ["reserve#1", "charge#1"]
+    assert world.log[2] == "charge#2"
+    assert [(one.step, one.attempt) for one in seen] == [("charge", 1)]
