@@ -150,10 +150,11 @@ class Runner:
         how: Returned | Refused | Unknown | Probed
         try:
             call = attempt.call
-            if attempt.waits and call.is_async:
+            if attempt.waits:
                 await self._ending(attempt)
-                attempt.begin()
             if call.is_async:
+                if attempt.waits:
+                    attempt.begin()
                 result = await call.function(**self._arguments(attempt))
             else:
                 result = await self.runtime.in_thread(partial(attempt.call_in_thread, self._arguments(attempt)))
@@ -238,7 +239,7 @@ class Runner:
         timeout = attempt.call.timeout
         if attempt.waits:
             name = attempt.state.saga.slots[attempt.run.slot].name
-            what = "the attempt before it to end" if attempt.call.is_async else "a worker thread"
+            what = "the attempt before it to end" if self._before(attempt) else "a worker thread"
             logger.warning("step %r of order %r has waited %g s for %s", name, attempt.state.id, timeout, what)
             return timeout
         return 0.0 if attempt.begun is None else attempt.begun + timeout - self.runtime.monotonic()

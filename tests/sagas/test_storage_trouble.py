@@ -220,3 +220,31 @@ async def test_the_grace_bounds_the_wait_for_what_was_cut_off_and_the_history_sa
     assert before == ["reserve#1", "charge#1"]
     assert world.log[2] == "charge#2"
     assert [(one.step, one.attempt) for one in seen] == [("charge", 1)]
+
+
+async def test_a_compensation_in_a_thread_waits_for_an_action_that_was_cut_off_and_has_not_ended() -> None:
+    """Whether a step's functions run in the event loop or in a thread makes no difference to that."""
+    log: list[str] = []
+    closing = asyncio.Event()
+
+    async def charge() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await closing.wait()
+            log.append("charge has ended")
+
+    def refund() -> None:
+        log.append("refund")
+
+    once = step(repeatable=False)(charge)
+    once.compensation(refund)
+    async with Life([Saga("s", input=Order, steps=[once])], World(), options={"overlap_grace": 90}) as life:
+        await life.start()
+        await settle()
+        stand_down(life)
+        await life.clock.advance(40)
+        assert log == []
+        closing.set()
+        assert (await life.outcome()).status is Status.COMPENSATED
+    assert log == ["charge has ended", "refund"]
