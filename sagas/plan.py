@@ -16,9 +16,10 @@ from ..actors import Begin, Due, Moment, Resumed
 from .draft import Draft, Plan
 from .events import Arrived, Control, Ended, Evaluate, Evaluated, Event, Late, Overlap
 from .ladder import ended, late, resumed
-from .progress import CauseKind, Failure, ParkReason, Progress, Reason, Slot, Status, StepStatus, Work
+from .progress import CauseKind, Failure, ParkReason, Progress, Reason, Status, StepStatus, Work
 from .receive import Receive
 from .saga import Saga, Zone
+from .standing import lost
 from .verbs import control
 
 
@@ -72,7 +73,7 @@ def _perform(draft: Draft, node: tuple[int, ...]) -> bool:
     slots = draft.progress.slots
     waiting = [index for index in node if slots[index].status not in _PASSED]
     for index in waiting:
-        if _lost(slots[index]):
+        if lost(slots[index]):
             _lose(draft, index)
             return False
     for index in waiting:
@@ -91,11 +92,6 @@ def _lose(draft: Draft, index: int) -> None:
         draft.park(ParkReason.IN_DOUBT, index, slot.error)
     else:
         draft.turn_back(Reason(CauseKind.ERROR))
-
-
-def _lost(slot: Slot) -> bool:
-    """Whether a step will not succeed any more."""
-    return slot.status is StepStatus.FAILED or (slot.status is StepStatus.IN_DOUBT and slot.work is None)
 
 
 _PASSED = frozenset({StepStatus.SUCCEEDED, StepStatus.SKIPPED})

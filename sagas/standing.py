@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..storage import Phase
-from .progress import ParkReason, Progress, Status, StepStatus, Work
+from .progress import ParkReason, Progress, Slot, Status, StepStatus, Work
 from .receive import Receive
 from .saga import Saga
 
@@ -24,6 +24,11 @@ def expected(saga: Saga[Any], progress: Progress) -> Receive | None:
     return receive if isinstance(receive, Receive) and progress.slots[index].status is StepStatus.STARTED else None
 
 
+def lost(slot: Slot) -> bool:
+    """Whether a step will not succeed any more."""
+    return slot.status is StepStatus.FAILED or (slot.status is StepStatus.IN_DOUBT and slot.work is None)
+
+
 def status(saga: Saga[Any], progress: Progress) -> Status:
     """The status of the order."""
     if progress.final is not None:
@@ -38,16 +43,20 @@ def status(saga: Saga[Any], progress: Progress) -> Status:
 
 
 def phase(saga: Saga[Any], progress: Progress) -> Phase:
-    """What a host has to do for the order. One that neither waits nor is held must be taken up again."""
+    """What a host has to do for the order. One that neither waits nor is held must be taken up again.
+
+    So must one that a leaving host left with a lost step, since what else it had scheduled will not be awaited.
+    """
     if progress.final is not None:
         return Phase.FINAL
-    scheduled = False
+    scheduled = turns = False
     for slot in progress.slots:
         if slot.running:
             return Phase.ACTIVE
         forward = slot.work is not None and slot.work is not Work.COMPENSATION
         scheduled = scheduled or (slot.work is not None and not (forward and progress.reason))
-    return Phase.IDLE if scheduled or progress.held or expected(saga, progress) else Phase.ACTIVE
+        turns = turns or (progress.reason is None and lost(slot))
+    return Phase.IDLE if (scheduled and not turns) or progress.held or expected(saga, progress) else Phase.ACTIVE
 
 
 def wake_at(saga: Saga[Any], progress: Progress) -> float | None:

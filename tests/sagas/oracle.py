@@ -102,7 +102,9 @@ def follow(
     _check_ends(world, after, decided)
     if isinstance(event, Control):
         _check_answers(world, after, event, decided, lambda: _decide(world, Due(), moment, verdict))
-    if not draining:
+    if draining:
+        _check_left(after, moment)
+    else:
         _check_alive(after, now, due_follows=isinstance(event, Control))
     return after, decided
 
@@ -310,3 +312,13 @@ def _check_alive(after: World, now: float, *, due_follows: bool) -> None:
     waits = progress.held or wake is not None or expected(saga, progress) is not None
     assert after.running or waits, "a dead end"
     assert (phase(saga, progress) is Phase.ACTIVE) == bool(after.running)
+
+
+def _check_left(after: World, moment: Moment) -> None:
+    """L: what a leaving host has left is taken up by the next one as soon as there is anything to do."""
+    saga, progress = after.saga, after.progress
+    wake = wake_at(saga, progress)
+    if phase(saga, progress) is not Phase.IDLE or progress.held or (wake is not None and wake <= moment.now):
+        return
+    woken = _decide(after, Due(), evolve(moment, draining=False), verdict=True)
+    assert shape(woken.progress) == after.shape, "there was something to do, and it was left until a timer"

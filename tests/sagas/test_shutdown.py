@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from atone import CoordinatorClosed, Retry, Status, receive
+from atone import CoordinatorClosed, PermanentError, Retry, Saga, Status, parallel, receive
 from tests.manual_runtime import settle
 from tests.sagas.harness import ONCE, TWICE, Life, attempts, later
-from tests.sagas.world import Approve, World, effect, line_of, shop
+from tests.sagas.world import Approve, Order, World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +45,26 @@ async def test_an_action_may_end_within_the_grace_and_its_result_counts() -> Non
     async with life.successor() as heir:
         assert (await heir.outcome()).status is Status.COMPLETED
     assert world.log == ["reserve#1", "charge#1", "ship#1", "confirm#1"]
+
+
+@pytest.mark.parametrize("way_back", [True, False])
+async def test_a_member_that_fails_while_the_host_leaves_ends_the_pause_of_another(way_back: bool) -> None:
+    """The next host turns the order back at once, or parks it: the other member's next attempt is not awaited."""
+    world, gate = World(), asyncio.Event()
+
+    async def refuse() -> None:
+        await gate.wait()
+        raise PermanentError("no")
+
+    world.script["flaky"] = [OSError()]
+    world.script["check"] = [refuse]
+    nightly = Retry(attempts=5, first=86_400, longest=86_400)
+    group = parallel(effect("flaky", undo=way_back, retry=nightly), effect("check", undo=way_back))
+    pivot = [] if way_back else [effect("ship", undo=False, pivot=True)]
+    async with Life([Saga("s", input=Order, steps=[*pivot, group])], world) as life:
+        await leave_while_a_step_ends(life, gate)
+    async with life.successor() as heir:
+        await heir.reach(Status.COMPENSATED if way_back else Status.PARKED, within=60)
 
 
 async def test_the_grace_is_bounded() -> None:
