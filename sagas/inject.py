@@ -41,7 +41,8 @@ class FromSlot:
 
     slot: int
     optional: bool
-    only: tuple[type, ...] | None = None  #: a value of any other class counts as absent; `None` where all fit
+    fits: tuple[type, ...] = ()
+    others: tuple[type, ...] = ()  #: a value of one of these that does not fit counts as absent
 
 
 @frozen
@@ -97,7 +98,8 @@ class Binding:
                 arguments[parameter.name] = input
             elif isinstance(source, FromSlot):
                 value = values.get(source.slot)
-                arguments[parameter.name] = value if source.only is None or isinstance(value, source.only) else None
+                absent = isinstance(value, source.others) and not isinstance(value, source.fits)
+                arguments[parameter.name] = None if absent else value
             elif isinstance(source, FromService):
                 arguments[parameter.name] = services[source.type]
             else:
@@ -162,13 +164,35 @@ def _source(
     offer = matches[0]
     if offer.slot is None:
         return FromInput()
-    fitting = tuple(given for given in offer.types if _fits(given, types))
-    absent = offer.optional or len(fitting) < len(offer.types)
-    if absent and not may_be_none:
+    fitting = frozenset(given for given in offer.types if _fits(given, types))
+    others = offer.types - fitting
+    if (offer.optional or others) and not may_be_none:
         msg = f"{where} has the parameter {name!r} for a value that may be absent: annotate it with `| None`"
         raise DefinitionError(msg)
-    only = tuple(get_origin(given) or given for given in fitting) if len(fitting) < len(offer.types) else None
-    return FromSlot(offer.slot, may_be_none, only)
+    if not others:
+        return FromSlot(offer.slot, may_be_none)
+    fits, apart = _classes(fitting, offer.types), _classes(others, offer.types)
+    if all(map(_is_askable, fits)):
+        return FromSlot(offer.slot, may_be_none, fits, (object,))
+    if all(map(_is_askable, apart)):
+        return FromSlot(offer.slot, may_be_none, (), apart)
+    msg = f"{where} has the parameter {name!r} for one of several types that no value tells apart: use classes"
+    raise DefinitionError(msg)
+
+
+def _classes(types: Iterable[Any], offered: Iterable[Any]) -> tuple[Any, ...]:
+    """The classes that values of these types have. A whole number is a float, too, where that is what was offered."""
+    found = tuple(get_origin(one) or one for one in types)
+    return (*found, int) if float in found and int not in offered else found
+
+
+def _is_askable(class_: Any) -> bool:
+    """Whether `isinstance` knows it, unlike a `Literal`, a `NewType` or a `TypedDict`."""
+    try:
+        isinstance(None, class_)
+    except TypeError:
+        return False
+    return True
 
 
 def _fits(given: Any, wanted: Iterable[Any]) -> bool:

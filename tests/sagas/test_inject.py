@@ -1,7 +1,7 @@
 """What each parameter is given: decided by type, and by name where types leave it open."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, NewType, Protocol, runtime_checkable
 
 import pytest
 from attrs import frozen
@@ -10,6 +10,8 @@ from atone import DefinitionError, Saga, ServiceMissing, Step, StepContext, para
 from atone.sagas.inject import FromService, FromSlot, resolve_services
 from atone.sagas.progress import Work
 from tests.sagas.shapes import Approve, Decline, Order, compensatable, plain
+
+Name = NewType("Name", str)
 
 
 @frozen
@@ -153,6 +155,24 @@ def test_one_of_several_types_is_given_only_where_it_came() -> None:
     assert {"approve": None, "decline": Decline("no")} == arguments(steps, {0: Decline("no")})
     assert {"approve": Approve("ann"), "decline": None} == arguments(steps, {0: Approve("ann")})
     refused([steps[0], needing(approve=Approve)], "may be absent")
+
+
+def test_a_number_is_given_for_a_float_although_it_is_whole() -> None:
+    """Type checkers allow that, and what came is certainly no `Label`: a refund must not be told that nothing came."""
+    steps = [giving("a", float | Label), needing(paid=float | None, label=Label | None)]
+
+    assert {"paid": 5, "label": None} == arguments(steps, {0: 5})
+    assert {"paid": None, "label": Label()} == arguments(steps, {0: Label()})
+
+
+def test_a_type_that_no_value_can_be_asked_for_is_told_apart_by_the_others() -> None:
+    """`isinstance` knows no literals: a parameter for one must not make every call raise."""
+    steps = [giving("a", Literal["ok"] | Label), needing(word=Literal["ok"] | None, label=Label | None)]
+
+    assert {"word": "ok", "label": None} == arguments(steps, {0: "ok"})
+    assert {"word": None, "label": Label()} == arguments(steps, {0: Label()})
+    two = giving("a", Literal["ok"] | Name)
+    refused([two, needing(word=Literal["ok"] | None)], "'word' for one of several types that no value tells apart")
 
 
 def test_all_types_together_are_certain() -> None:
