@@ -1,7 +1,8 @@
 """A process that does not host meets a sick disk: it must become well by itself, as a host does."""
 
 import asyncio
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,25 @@ async def test_a_claim_that_met_a_full_disk_is_tried_again(tmp_path: Path) -> No
     async with first:
         await second.__aenter__()
         store.full = True
+    try:
+        async with asyncio.timeout(10):
+            while not second.hosting:  # noqa: ASYNC110  # a real file and real time: it tells nobody
+                await asyncio.sleep(0.05)
+    finally:
+        await second.__aexit__(None, None, None)
+
+
+async def test_a_standby_takes_over_although_its_file_was_locked_while_it_was_opened_again(tmp_path: Path) -> None:
+    """A lock is waited for, but a store that could not be opened again for it must be opened once more."""
+    store = SqliteStore(tmp_path / "orders.db", busy_timeout=0.05)
+    first = Coordinator(SqliteStore(tmp_path / "orders.db"), sagas=[])
+    second = Coordinator(store, sagas=[])
+    async with first:
+        await second.__aenter__()
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("begin immediate")
+            with pytest.raises(StoreUnavailable):
+                await store.recover()
     try:
         async with asyncio.timeout(10):
             while not second.hosting:  # noqa: ASYNC110  # a real file and real time: it tells nobody
