@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .answers import Answers, Item, Result
 from .errors import StoreBusy, StoreError, StoreUnavailable
-from .writes import Accept, Advance, Create, Write
+from .writes import Accept, Advance, Create, Renew, Write
 
 R = TypeVar("R")
 
@@ -71,7 +71,10 @@ class Writer:
         if refusal is not None:
             asyncio.get_running_loop().call_soon(done, refusal)
             return
-        (self._urgent if write.urgent else self._ordinary).append((write, done))
+        if type(write) is Renew:
+            self._urgent.appendleft((write, done))  # a heartbeat that stands in line is one that is missed
+        else:
+            (self._urgent if write.urgent else self._ordinary).append((write, done))
         if self._sleeps:
             self._wake.set()
 

@@ -66,7 +66,7 @@ async def test_writes_of_one_turn_share_a_commit() -> None:
 
 
 async def test_what_comes_during_a_commit_gathers_for_the_next() -> None:
-    """While the disk is busy, the next batch grows; urgent writes stand first in it."""
+    """While the disk is busy, the next batch grows; urgent writes stand first in it, a heartbeat before all."""
     shelf = Shelf()
     writer = Writer(shelf.commit)
     shelf.open.clear()
@@ -78,7 +78,7 @@ async def test_what_comes_during_a_commit_gathers_for_the_next() -> None:
         writer.submit(write, answers.append)
     shelf.open.set()
     await settle(lambda: len(answers) == 5)
-    assert shelf.batches[1] == [late[2], late[3], late[0], late[1]]
+    assert shelf.batches[1] == [late[3], late[2], late[0], late[1]]
     await writer.close(StoreClosed("x"))
 
 
@@ -153,6 +153,23 @@ async def test_an_urgent_answer_does_not_wait_for_those_of_the_batch_before(*, i
     assert len(answers) < BATCH_WRITES // 2
     await writer.close(StoreClosed("x"))
     assert len(answers) == BATCH_WRITES + 1
+
+
+async def test_a_heartbeat_overtakes_a_flood_of_requests() -> None:
+    """A host is not fenced for want of beats that only stood in line."""
+    shelf = Shelf()
+    answers: list[Any] = []
+    writer = Writer(shelf.commit)
+    shelf.open.clear()
+    for _ in range(4 * BRISK_WRITES):
+        writer.submit(data(lane=Lane.CONTROL), answers.append)
+    await settle(lambda: len(shelf.batches) == 1)
+    beat = asyncio.create_task(answer(writer.submit, Renew(1, 1.0)))
+    await asyncio.sleep(0)
+    shelf.open.set()
+    assert await beat == Done()
+    assert Renew(1, 1.0) in shelf.batches[1]
+    await writer.close(StoreClosed("db"))
 
 
 async def test_batch_has_a_limit_of_bytes_and_takes_at_least_one() -> None:
