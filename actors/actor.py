@@ -251,7 +251,10 @@ class Actor(Generic[S]):
 
     def _committed(self, result: Done | Stale | Fenced | Unseen | StoreError) -> None:
         turn = self.turn
-        if self.stopped or turn is None:
+        if turn is None:
+            return
+        if self.stopped:
+            self._outrun(turn, result)
             return
         if not isinstance(result, Done):
             self._refused(turn, result)
@@ -276,6 +279,15 @@ class Actor(Generic[S]):
             self.proceed()
         elif turn.snapshot.phase is not Phase.ACTIVE:
             self.host.settled(self)
+
+    def _outrun(self, turn: Turn[S], result: Done | Stale | Fenced | Unseen | StoreError) -> None:
+        """It was let go of, and what was on its way came to the disk after all. Whoever waits for that is told.
+
+        Nobody else will tell: whoever has read the disk meanwhile did not find it there.
+        """
+        if isinstance(result, Done):
+            self.state, self.snapshot = turn.decision.state, turn.snapshot
+            self.host.committed(self, turn.decision.answers)
 
     def _refused(self, turn: Turn[S], result: Stale | Fenced | Unseen | StoreError) -> None:
         if isinstance(result, Unseen):

@@ -1,15 +1,19 @@
 """A disk that fails: what is unknown is read again, and nothing is done on a guess."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import pytest
 
-from atone import CancelAnswer, Saga, Status, StoreUnavailable, step
+from atone import CancelAnswer, Saga, Status, StoreUnavailable, VerbAnswer, receive, step
+from atone.storage import Advance, Write
 from tests.faulty_store import When
 from tests.manual_runtime import settle
-from tests.sagas.harness import Life
-from tests.sagas.world import Order, World, shop
+from tests.sagas.harness import Life, later
+from tests.sagas.world import Approve, Order, World, line_of, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -248,3 +252,58 @@ async def test_a_compensation_in_a_thread_waits_for_an_action_that_was_cut_off_a
         closing.set()
         assert (await life.outcome()).status is Status.COMPENSATED
     assert log == ["charge has ended", "refund"]
+
+
+async def test_a_commit_of_an_order_that_was_given_up_meanwhile_is_told() -> None:
+    """A host that stood down has begun anew while a write still stood in line; it ends the order, and is told."""
+    async with Life([line_of(receive(Approve))], World()) as life:
+        handle = await life.start()
+        held = hold_a_commit(life)
+        waiting, cancelling = later(handle.outcome()), later(handle.cancel("no", by="bob"))
+        await settle()
+        supervisor = life.coordinator._access.supervisor
+        assert supervisor is not None
+        everybody = supervisor.look_again
+
+        def look() -> None:
+            everybody()
+            supervisor.look_again = everybody
+            asyncio.get_running_loop().call_soon(held.pop())
+
+        supervisor.look_again = look
+        stand_down(life)
+        await life.clock.advance(5)
+        assert waiting.result().status is Status.COMPENSATED
+        assert cancelling.result() is CancelAnswer.ACCEPTED
+
+
+async def test_a_request_decided_by_a_commit_of_an_order_that_was_given_up_is_answered() -> None:
+    """The order that was read again has nothing more to commit, by which anybody would learn of the answer."""
+    async with Life([line_of(receive(Approve))], World()) as life:
+        handle = await life.start()
+        held = hold_a_commit(life)
+        suspending = later(handle.suspend(by="bob", why="a moment"))
+        await settle()
+        stand_down(life)
+        await life.clock.advance(0.25)
+        held.pop()()
+        await life.clock.advance(5)
+        assert suspending.result() is VerbAnswer.ACCEPTED
+
+
+def hold_a_commit(life: Life) -> list[Callable[[], None]]:
+    """Let the next transition stand in line until what is returned is called."""
+    held: list[Callable[[], None]] = []
+    supervisor = life.coordinator._access.supervisor
+    assert supervisor is not None
+    submit = supervisor.submit
+
+    def slow(write: Write[Any], done: Callable[[Any], None]) -> None:
+        if isinstance(write, Advance):
+            supervisor.submit = submit
+            held.append(partial(submit, write, done))
+        else:
+            submit(write, done)
+
+    supervisor.submit = slow
+    return held
