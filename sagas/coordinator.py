@@ -218,7 +218,8 @@ class Coordinator:
     async def _begin(self, saga: Saga[I], id: str, body: bytes, value: I) -> Created | Exists | Purged:
         """Create the order: with its first intent in the same commit where this process hosts and has room."""
         access, supervisor = self._access, self._access.supervisor
-        if supervisor is not None and supervisor.room:
+        # One that is being created already is only written down: two actors must never stand for one order.
+        if supervisor is not None and supervisor.room and id not in supervisor.creating:
             actor = self._actor(supervisor, saga, id, value)
             result = await supervisor.create(actor, saga.definition, body)
             if not isinstance(result, Fenced):

@@ -1,7 +1,10 @@
 """Starting orders: once, under one id, and never with what could not be run."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -18,11 +21,13 @@ from atone import (
     Saga,
     ServiceMissing,
     Status,
+    StoreBusy,
     Undecodable,
     WrongInput,
 )
+from atone.storage import Create
 from tests.manual_runtime import settle
-from tests.sagas.harness import Life
+from tests.sagas.harness import Life, later
 from tests.sagas.world import Order, World, effect, shop
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +43,34 @@ async def test_a_repeated_start_gives_the_same_order() -> None:
         assert (first.created, again.created) == (True, False)
         await settle()
         assert world.count("reserve") == 1
+
+
+async def test_of_two_starts_at_once_one_may_fail_and_the_order_has_one_actor() -> None:
+    """The first one is told that the store is busy; the second creates the order, and is told so late."""
+    world = World()
+    world.script["reserve"] = [asyncio.Event(), asyncio.Event()]
+    async with Life([shop()], world) as life:
+        supervisor, submit = life.coordinator._access.supervisor, life.store.submit
+        assert supervisor is not None
+        told: list[Callable[[], None]] = []
+
+        def busy_once_then_slow(write: Any, done: Callable[[Any], None]) -> None:
+            if not isinstance(write, Create):
+                submit(write, done)
+            elif not told:
+                told.append(lambda: None)
+                asyncio.get_running_loop().call_soon(done, StoreBusy("orders.db", "another", 5.0))
+            else:
+                submit(write, lambda result: told.append(partial(done, result)))
+
+        life.store.submit = supervisor.submit = busy_once_then_slow  # type: ignore[method-assign]
+        first, second = later(life.start()), later(life.start())
+        await life.clock.advance(5)
+        told[-1]()
+        await life.clock.advance(5)
+        assert isinstance(first.exception(), StoreBusy)
+        assert second.result().created
+        assert world.log == ["reserve#1"]
 
 
 async def test_an_id_stands_for_one_order_only() -> None:
