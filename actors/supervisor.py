@@ -262,6 +262,10 @@ class Supervisor(Generic[S]):
         """Restart an actor whose own code raised, or stop it when that happens too often."""
         asked = actor.asked
         self._keep(actor)
+        if actor.snapshot.phase is Phase.FINAL:
+            logger.warning("actor %r crashed after its end, which stands", actor.id, exc_info=error)
+            self.wake(actor.key)  # whoever was not told of the end is told when it is found on disk
+            return
         pause = self.restarts.pause(actor.key, self.runtime.monotonic(), self.runtime.random())
         if pause is not None:
             logger.warning("actor %r crashed and restarts in %.1f s", actor.id, pause, exc_info=error)

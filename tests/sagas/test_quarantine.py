@@ -177,6 +177,30 @@ async def test_an_order_just_set_aside_may_be_abandoned(monkeypatch: pytest.Monk
         assert (await life.outcome()).status is Status.ABANDONED
 
 
+async def test_an_order_that_has_ended_is_not_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt outlives it, and its actor crashes once too often at the news of that: its end stands."""
+    world, closing = World(), asyncio.Event()
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await closing.wait()
+
+    world.script["charge"] = [slow_to_end]
+    saga = line_of(effect("charge", undo=False, pivot=True, timeout=1.0))
+    async with Life([saga], world, options={"limits": TOUCHY, "overlap_grace": 1.0}) as life:
+        handle = await life.start()
+        await life.reach(Status.COMPLETED)
+        poison = Poison(monkeypatch, "1")
+        closing.set()
+        await life.clock.advance(5)
+        assert poison.crashes == 1
+        poison.id = None
+        assert (await handle.status()).status is Status.COMPLETED
+        assert (await handle.outcome(timeout=0)).status is Status.COMPLETED
+
+
 async def test_an_order_set_aside_before_it_was_begun_is_begun_by_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Like any other: its deadline holds as well."""
     world = World()
