@@ -142,6 +142,9 @@ class Actor(Generic[S]):
             self.host.crashed(self, error)
             return
         if turn is None:
+            wake_at = self.snapshot.wake_at
+            if wake_at is not None and self.host.runtime.now() < wake_at:
+                self.arm(wake_at)  # its timer may have fired before the clock was set back
             self.host.settled(self)
             return
         self.turn, turn.write = turn, self._advance(turn)
