@@ -124,6 +124,8 @@ class Engine:
         access = self.access
         timers = Timers(access.runtime)
         runner = Runner(access.runtime, timers, access.codec, self.services, lease.epoch, self.overlap_grace)
+        if self._runner is not None:
+            runner.follow(self._runner)
         supervisor = Supervisor(
             store=access.store,
             runtime=access.runtime,

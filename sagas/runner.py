@@ -133,6 +133,17 @@ class Runner:
         if self._stopped:
             await asyncio.wait(self._stopped)
 
+    def follow(self, before: Runner) -> None:
+        """Send nothing beside what the runner before this one, of another epoch, has left that has not ended."""
+        for attempts in before._attempts.values():
+            for attempt in attempts:  # in a thread: to cancel its task would not end it, and would hide that it runs
+                attempt.stopped = True
+                before.timers.cancel(attempt)
+                before._stopped[attempt.task] = (attempt.key, attempt.run.slot)
+                attempt.task.add_done_callback(before._stopped.pop)
+        before._attempts.clear()
+        self._stopped = before._stopped
+
     def _cut_off(self, attempt: Attempt) -> None:
         attempt.stopped = True
         self.timers.cancel(attempt)

@@ -12,9 +12,11 @@ from atone import (
     SendAnswer,
     SqliteStore,
     Status,
+    StepContext,
     StoreUnavailable,
     VerbAnswer,
     receive,
+    step,
 )
 from atone.sagas.errors import AlreadyHosted
 from tests.manual_runtime import Clock, settle, until
@@ -124,6 +126,28 @@ async def test_a_fenced_host_hosts_again_when_the_other_leaves() -> None:
         await first.clock.advance(2)
         assert first.coordinator.hosting
         assert (await first.run()).status is Status.COMPLETED
+
+
+async def test_a_host_that_hosts_again_sends_nothing_beside_its_own_thread() -> None:
+    """What it began before it lost the lease still runs: nothing can end a thread."""
+    gate = asyncio.Event()
+    calls: list[int] = []
+
+    def charge(ctx: StepContext) -> None:
+        calls.append(ctx.epoch)
+
+    async with Life([line_of(step(pivot=True)(charge))], World()) as first:
+        first.runtime.gate = gate
+        await first.start()
+        await settle()
+        async with first.beside(is_gone=certainly_gone) as second:
+            second.die()
+        await first.clock.advance(20)
+        assert first.coordinator.hosting
+        assert calls == [1]
+        gate.set()
+        assert (await first.outcome()).status is Status.COMPLETED
+    assert calls == [1, 3]
 
 
 async def test_a_host_that_cannot_renew_begins_nothing_and_stops_what_runs() -> None:
