@@ -137,17 +137,18 @@ class Runner:
         """Send nothing beside what the runner before this one, of another epoch, has left that has not ended."""
         for attempts in before._attempts.values():
             for attempt in attempts:  # in a thread: to cancel its task would not end it, and would hide that it runs
-                attempt.stopped = True
-                before.timers.cancel(attempt)
-                before._stopped[attempt.task] = (attempt.key, attempt.run.slot)
-                attempt.task.add_done_callback(before._stopped.pop)
+                before._give_up(attempt)
         before._attempts.clear()
         self._stopped = before._stopped
 
     def _cut_off(self, attempt: Attempt) -> None:
+        self._give_up(attempt)
+        attempt.task.cancel()
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """Hear no more of it but that it has ended."""
         attempt.stopped = True
         self.timers.cancel(attempt)
-        attempt.task.cancel()
         self._stopped[attempt.task] = attempt
         attempt.task.add_done_callback(self._stopped.pop)
 
