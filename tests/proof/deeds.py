@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from atone import DidNotHappen, Happened, NeverWillHappen, Probe, StepContext, StillUnknown
+from atone.testing.actions import Call
 
 from .tickets import Participant, Ticket
 
@@ -38,16 +39,26 @@ async def do_stubbornly(ticket: Ticket, service: Participant, ctx: StepContext, 
 def do_in_thread(ticket: Ticket, service: Participant, ctx: StepContext, **given: str | None) -> str:
     """The same, without waiting for anybody."""
     service.look_over(given, ctx)
-    if service.world is not None:
-        service.world.asked(service.name, "do", ctx.key)
-        service.ledger.sent.append(("do", ctx.key))
-    return f"{service.carry_out(service.do, ctx.key, (), {})}{'x' * ticket.size}"
+    return f"{_at_once(service, service.do, ctx.key)}{'x' * ticket.size}"
 
 
 async def undo(ticket: Ticket, service: Participant, ctx: StepContext, **given: str | None) -> None:
     """Have it undone."""
     service.look_over(given, ctx)
     await service.undo(key=ctx.action_key)
+
+
+def undo_in_thread(ticket: Ticket, service: Participant, ctx: StepContext, **given: str | None) -> None:
+    """The same, without waiting for anybody."""
+    service.look_over(given, ctx)
+    _at_once(service, service.undo, ctx.action_key)
+
+
+def _at_once(service: Participant, call: Call, key: str) -> object:
+    if service.world is not None:
+        service.world.asked(service.name, call.name, key)
+        service.ledger.sent.append((call.name, key))
+    return service.carry_out(call, key, (), {})
 
 
 async def find(ticket: Ticket, service: Participant, ctx: StepContext) -> Probe[str]:

@@ -107,9 +107,8 @@ class Draw:
         if "probe" in kind:
             made.probe(timeout=0.5, retry=_retry(chance, 3))(_probe(kind))
         if kind != "read-only" and distance < 0:
-            made.compensation(timeout=chance.choice((0.5, 2.0)), retry=_retry(chance, 6))(
-                self._compensation(kind, name)
-            )
+            undone = self._compensation(kind, name)
+            made.compensation(timeout=chance.choice((0.5, 2.0)), retry=_retry(chance, 6))(undone)
         self._results.append(name)
         return made
 
@@ -130,7 +129,8 @@ class Draw:
 
     def _compensation(self, kind: str, name: str) -> Callable[..., Any]:
         knows = {name: str | None} if self._chance.random() < 0.5 else {}
-        return _typed(deeds.undo, _service(kind), knows, None)
+        undo = deeds.undo_in_thread if self._chance.random() < 0.25 else deeds.undo
+        return _typed(undo, _service(kind), knows, None)
 
 
 def _service(kind: str) -> type[Participant]:

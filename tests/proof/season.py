@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Literal, TypeVar
 from zlib import crc32
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from atone import Coordinator, CoordinatorClosed, OrderError, Saga, StoreError
 from atone.actors import Limits
@@ -34,6 +34,8 @@ from .weather import Weather
 T = TypeVar("T")
 
 _LIMITS = Limits(poll=1.0, scan=1.0, linger=2.0, window=1000)
+#: A window that orders must wait for, and pages that are read one after the other.
+_NARROW = evolve(_LIMITS, window=6, reserve=2, recovering=4, page=4)
 _GRACE = 2.0  #: seconds of overlap and of shutdown
 _PATIENCE = 600.0  #: virtual seconds in which all must settle when nothing is wrong any more
 
@@ -130,7 +132,7 @@ class Season:
             runtime=(SimRuntime if self.weather.processes == 1 else Punctual)(
                 self.loop, self.world.clock, Random(f"{self.seed} luck {number}"), f"life-{number}", self.journal
             ),
-            limits=_LIMITS,
+            limits=_NARROW if self.weather.narrow else _LIMITS,
             is_gone=self._is_gone,
         )
         doubt(coordinator, self.journal)

@@ -42,6 +42,7 @@ class Weather:
     confusion: float  #: how likely `when` is to raise
     operators: float  #: seconds between two looks at what is parked; 0 for none
     abandons: bool
+    narrow: bool  #: whether few orders are in memory at a time
     large: bool  #: whether results are too large for a snapshot
     spread: float  #: seconds in which the orders come
 
@@ -77,6 +78,7 @@ class Weather:
             confusion=some(0.2, 0.1, 0.6),
             operators=some(0.7, 1, 5),
             abandons=chance.random() < 0.3,
+            narrow=chance.random() < 0.2,
             large=chance.random() < 0.15,
             spread=chance.choice((0.0, 0.5, 3.0, 10.0)),
         )
