@@ -279,7 +279,7 @@ class Access:
             self.feed.publish_all()
         while news := await self.store.tail(last, PAGE):
             last = news[-1][0]
-            for order_id in {order_id for _, order_id in news}:
+            for order_id in dict.fromkeys(order_id for _, order_id in news):  # a set is in no order that a seed repeats
                 if order_id is None:  # an order that somebody waits for may have ended, and be gone with its history
                     self.feed.publish_all()
                 else:
