@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import nullcontext
 from typing import TypeVar
 
@@ -32,7 +32,6 @@ from ..storage import (
     TooLarge,
     Unencodable,
     Unexpected,
-    Write,
     WriteRefused,
 )
 from .answers import CancelAnswer, SendAnswer, VerbAnswer
@@ -81,7 +80,7 @@ class Access:
     supervisor: Supervisor[OrderState] | None = None  #: while this process hosts
     is_open: bool = False
     failure: BaseException | None = None
-    #: a write failed, or following did: while this process does not host, nobody else opens the store again
+    #: a call of the store failed: while this process does not host, nobody else opens it again
     sick: bool = False
 
     def check(self) -> None:
@@ -91,10 +90,10 @@ class Access:
         if not self.is_open:
             raise CoordinatorClosed
 
-    async def write(self, write: Write[R]) -> R:
-        """Write to the store, and notice that it is in trouble. Raises a `StoreError`."""
+    async def ask(self, call: Awaitable[R]) -> R:
+        """Make a call of the store, and notice that it is in trouble. Raises a `StoreError`."""
         try:
-            return await self.store.write(write)
+            return await call
         except StoreError as error:
             self._notice(error)
             raise
@@ -159,7 +158,7 @@ class Access:
         answer = accepted.answer if isinstance(accepted, Duplicate) else None
         while answer is None:
             await subscription.wait()
-            answer = dict(subscription.answers).get(accepted.seq) or await self.store.answer(accepted.seq)
+            answer = dict(subscription.answers).get(accepted.seq) or await self.ask(self.store.answer(accepted.seq))
         return answer
 
     async def _accept(
@@ -206,7 +205,7 @@ class Access:
         """An order on disk; raises `OrderNotFound`."""
         self.check()
         check_id("order's id", order_id)
-        found = await self.store.find(order_id)
+        found = await self.ask(self.store.find(order_id))
         if found is None:
             raise OrderNotFound(order_id)
         return found
@@ -239,7 +238,7 @@ class Access:
     async def history(self, order_id: str, after: int) -> AsyncIterator[Transition]:
         """The history of an order above a revision, as far as it has come."""
         key = (await self.record(order_id)).key
-        while rows := await self.store.history(key, after=after, limit=PAGE):
+        while rows := await self.ask(self.store.history(key, after=after, limit=PAGE)):
             for row in rows:
                 yield transition(row)
             after = rows[-1].revision
@@ -263,8 +262,8 @@ class Access:
             await self.runtime.sleep(poll)
             try:
                 if self.sick:
-                    self.sick = False  # before, so that trouble that comes meanwhile is not forgotten
                     await self.store.recover()
+                    self.sick = False  # after: whoever read meanwhile was told of nothing but this
                 last = await self._follow(last)
             except StoreError as error:
                 logger.warning("the store cannot be followed, and will be reopened: %s", error)

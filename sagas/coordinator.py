@@ -178,7 +178,7 @@ class Coordinator:
         wanted = _statuses(status)
         query = await self._query(wanted, saga, older_than)
         while limit is None or limit > 0:
-            records = await access.store.list(query, PAGE if limit is None else min(limit, PAGE))
+            records = await access.ask(access.store.list(query, PAGE if limit is None else min(limit, PAGE)))
             for record in records:
                 seen = order_status(record, access.registry, access.codec)
                 if wanted is None or seen.status in wanted:
@@ -200,7 +200,7 @@ class Coordinator:
         access.check()
         wanted = _statuses(status)
         counter: Counter[Status] = Counter()
-        for count in await access.store.count(await self._query(None, saga, older_than)):
+        for count in await access.ask(access.store.count(await self._query(None, saga, older_than))):
             known = count.phase is Phase.FINAL or access.registry.find(count.definition) is not None
             counter[stored_status(count.status) if known else Status.PARKED] += count.number
         return {one: number for one, number in counter.items() if wanted is None or one in wanted}
@@ -211,7 +211,7 @@ class Coordinator:
         access.check()
         before = access.runtime.now() - older_than.total_seconds()
         total = 0
-        while purged := await access.write(Purge(before, PAGE)):
+        while purged := await access.ask(access.store.write(Purge(before, PAGE))):
             total += purged
         return total
 
@@ -227,7 +227,7 @@ class Coordinator:
         now = access.runtime.now()
         entry = Entry("ACCEPTED", "", Status.RUNNING)
         create = Create(id, saga.definition, body, now, Snapshot(Status.RUNNING, Phase.ACTIVE, b""), (entry,))
-        created = await access.write(create)
+        created = await access.ask(access.store.write(create))
         assert not isinstance(created, Fenced), "an order at revision 0 needs no epoch"
         if supervisor is not None:
             supervisor.behind += 1
@@ -259,8 +259,9 @@ class Coordinator:
 
     async def _strangers(self) -> list[Count]:
         """Live orders whose definition is not registered here, each sort counted up to `PAGE`."""
-        find = self._access.registry.find
-        return [one for one in await self._access.store.live(PAGE) if find(one.definition) is None]
+        access = self._access
+        live = await access.ask(access.store.live(PAGE))
+        return [one for one in live if access.registry.find(one.definition) is None]
 
 
 def _same(record: Record, body: bytes) -> bool:

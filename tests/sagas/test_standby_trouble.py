@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -55,6 +56,56 @@ async def test_who_never_hosts_can_send_again_when_the_disk_has_room() -> None:
         assert await script.coordinator.order("1").send(Approve(), id="x") is SendAnswer.ACCEPTED
         await host.clock.advance(5)
         assert (await handle.status()).status is Status.COMPLETED
+
+
+async def look(script: Life) -> object:
+    """What is seen of an order."""
+    return await script.coordinator.order("1").status()
+
+
+async def list_all(script: Life) -> object:
+    """What is seen of all orders."""
+    return [one async for one in script.coordinator.orders()]
+
+
+async def count_all(script: Life) -> object:
+    """How many there are."""
+    return await script.coordinator.count()
+
+
+@pytest.mark.parametrize("read", [look, list_all, count_all])
+async def test_who_never_hosts_can_read_again_when_the_disk_can_be_read(
+    read: Callable[[Life], Awaitable[object]],
+) -> None:
+    """The connection that reads may be all that is wrong, and then no write would ever tell."""
+    async with Life([shop()], World()) as host, host.beside(host=False) as script:
+        await host.start("1")
+        script.store.sick = True
+        with pytest.raises(StoreUnavailable):
+            await read(script)
+        await script.clock.advance(5)
+        assert await read(script)
+
+
+async def test_who_reads_while_the_store_is_opened_again_does_not_have_it_opened_once_more() -> None:
+    """It would never come to rest where many read."""
+    async with Life([shop()], World()) as host, host.beside(host=False) as script:
+        await host.start("1")
+        recover, recovered = script.store.recover, 0
+
+        async def slow_recover() -> None:
+            nonlocal recovered
+            recovered += 1
+            with pytest.raises(StoreUnavailable):
+                await look(script)
+            await recover()
+
+        setattr(script.store, "recover", slow_recover)  # noqa: B010
+        script.store.sick = True
+        with pytest.raises(StoreUnavailable):
+            await look(script)
+        await script.clock.advance(5)
+        assert recovered == 1
 
 
 async def test_a_claim_that_met_a_full_disk_is_tried_again(tmp_path: Path) -> None:
