@@ -6,7 +6,7 @@ is limited where they are accepted (`Accept.limit`), before anything is promised
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TypeVar
 
 from attrs import define
@@ -36,6 +36,10 @@ class Mailbox:
         if new:
             self._known.update(new)
             self.messages = tuple(sorted([*self.messages, *new.values()], key=_place))
+
+    def drop(self, gone: Container[int]) -> None:
+        """Take messages out that do not wait on disk any more: what was told of them came after they were consumed."""
+        self.messages = tuple([message for message in self.messages if message.seq not in gone])
 
     def knows(self, seq: int) -> bool:
         """Whether a message was put in here, whatever became of it."""

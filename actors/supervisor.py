@@ -233,7 +233,7 @@ class Supervisor(Generic[S]):
             self._leave(actor)
 
     def unseen(self, actor: Actor[S]) -> None:
-        """Read the messages that the actor has missed, and let it decide again."""
+        """Read the messages that wait for the actor, in case it has missed any, and let it decide again."""
         reading = self.runtime.spawn(self._read_messages(actor), name="atone-read")
         self._tasks.add(reading)
         reading.add_done_callback(self._tasks.discard)
@@ -335,12 +335,14 @@ class Supervisor(Generic[S]):
     # ── inside ──
 
     async def _read_messages(self, actor: Actor[S]) -> None:
+        known = {message.seq for message in actor.mailbox.messages}  # what comes while these are read is not among them
         try:
             messages = await self.store.messages(actor.key)
         except StoreError as error:
             self.unknown(error)
             return
         if not actor.stopped:
+            actor.mailbox.drop(known.difference(message.seq for message in messages))
             actor.deliver(messages)
         elif messages:  # it was let go meanwhile, and nobody will notice these messages again
             self.look_at(actor.key)

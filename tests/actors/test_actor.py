@@ -112,6 +112,43 @@ async def test_a_guarded_commit_is_decided_again_when_a_message_came_unseen() ->
         assert shop.state("a").ended
 
 
+async def test_a_message_whose_answer_comes_after_it_was_consumed_holds_no_timer_back() -> None:
+    """It was read from disk and consumed before its sender's process was told, and the actor loaded anew."""
+    async with Shop() as shop:
+        key = await shop.begin("a")
+        seq = await shop.send("a", "later", b"-100", tell=False)
+        await shop.send("a", "add", b"11")
+        await shop.clock.advance(1)
+        assert shop.disk.mails[seq].answer == "TAKEN"
+        assert shop.supervisor.actors == {}
+        await shop.send("a", "sleep", b"2")
+        shop.supervisor.deliver(key, shop.disk.mails[seq].message)
+        await shop.clock.advance(3)
+        assert shop.events("a")[-1] == "RANG"
+        assert shop.behaviour.decided.count("later -100") == 1
+
+
+async def test_a_message_that_comes_while_missed_ones_are_read_is_kept() -> None:
+    """It is not among those that were read, and nobody will tell of it again."""
+    async with Shop() as shop:
+        await shop.begin("a")
+        read = shop.store.messages
+
+        async def slow(key: int) -> tuple[Message, ...]:
+            found = await read(key)
+            shop.store.messages = read  # type: ignore[method-assign]
+            seq = await shop.send("a", "later", b"1", tell=False)
+            shop.supervisor.deliver(key, shop.disk.mails[seq].message)
+            return found
+
+        shop.store.messages = slow  # type: ignore[method-assign]
+        await shop.send("a", "sleep", b"3")
+        await shop.send("a", "add", b"5", tell=False)
+        await shop.clock.advance(1)
+        await shop.send("a", "add", b"6")
+        assert shop.state("a").total == 12
+
+
 async def test_what_an_ended_actor_did_not_consume_is_closed() -> None:
     """Nothing waits for it any more."""
     async with Shop() as shop:
