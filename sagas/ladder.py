@@ -62,22 +62,28 @@ def late(draft: Draft, event: Late) -> None:
     if event.work is latest and slot.sent[latest] == event.number and not slot.running:
         draft.slot(event.slot).lingers = None
     draft.note("LATE", event.slot, event.number, remark=event.answer)
-    if slot.running and slot.work is event.work and slot.sent[event.work] == event.number:
-        _cut_off(draft, event.slot, event.work)  # the report of its timeout was lost in a crash of the actor
 
 
 def resumed(draft: Draft, event: Resumed) -> None:
-    """Every attempt in flight that did not live on was cut off: it is in doubt, and costs no budget."""
+    """Every attempt in flight that did not live on was cut off: it is in doubt, and costs no budget.
+
+    One that lives on although it has timed out is no longer waited for.
+    """
     draft.note("RESUMED", remark="the process died" if event.died else None)
     draft.progress.deaths += event.died
     known = {Run(one.slot, one.work, one.number) for one in event.kept if isinstance(one, Ended)} | event.alive
-    lingering = {attempt.slot for attempt in event.alive if isinstance(attempt, Run)}
+    timed_out = {Run(one.slot, one.work, one.number): one for one in event.alive if isinstance(one, Ended)}
+    lingering = {attempt.slot for attempt in event.alive if isinstance(attempt, (Run, Ended))}
     for index, slot in enumerate(draft.progress.slots):
         if slot.lingers is not None and index not in lingering:
             draft.slot(index).lingers = None
-        if slot.running and slot.work is not None and Run(index, slot.work, slot.sent[slot.work]) not in known:
-            draft.note("INTERRUPTED", index, slot.sent[slot.work])
-            _cut_off(draft, index, slot.work)
+        if not slot.running or slot.work is None or (run := Run(index, slot.work, slot.sent[slot.work])) in known:
+            continue
+        if run in timed_out:
+            ended(draft, timed_out[run])  # the report was lost when the order was set aside
+        else:
+            draft.note("INTERRUPTED", index, run.number)
+            _cut_off(draft, index, run.work)
     if draft.progress.deaths >= DEATHS_PARKED and draft.progress.park is None:
         failure = Failure(
             "ProcessDied", f"the process died {draft.progress.deaths} times in a row with this order at work"

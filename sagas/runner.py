@@ -50,7 +50,7 @@ class Attempt(Timer):
     task: asyncio.Task[None] = field(init=False)
     waits: bool = False  #: for a worker thread, or for the end of an attempt that was cut off: nothing is sent yet
     begun: float | None = None  #: monotonic; when the user's function was called, where that had to wait
-    timed_out: bool = False
+    timed_out: Ended | None = None  #: the report that its timeout has come
     stopped: bool = False  #: cut off by the engine; nothing is reported
     in_thread: bool = False  #: whether the user's function has begun in a worker thread, where nothing can end it
 
@@ -103,8 +103,8 @@ class Runner:
             attempt.task = self.runtime.spawn(self._run(attempt))
 
     def alive(self, key: int) -> frozenset[Hashable]:
-        """The attempts of an order that have not really ended."""
-        return frozenset([attempt.run for attempt in self._attempts.get(key, ())])
+        """The attempts of an order that have not really ended; of one that timed out the report, should it be lost."""
+        return frozenset([attempt.timed_out or attempt.run for attempt in self._attempts.get(key, ())])
 
     def stop(self, key: int) -> None:
         """Cut the attempts of an order off; they are in doubt when the order is taken up again.
@@ -238,11 +238,11 @@ class Runner:
         if (left := self._left(attempt)) > 0:
             self.timers.start(attempt, left)
             return
-        attempt.timed_out = True
         error = Failure("TimeoutError", f"{NO_ANSWER}{attempt.call.timeout:g} s")
         lingers = self.runtime.now() + self.overlap_grace
         run = attempt.run
-        self.post(attempt.key, Ended(run.slot, run.work, run.number, Unknown(error, lingers=lingers)))
+        attempt.timed_out = Ended(run.slot, run.work, run.number, Unknown(error, lingers=lingers))
+        self.post(attempt.key, attempt.timed_out)
         if attempt.call.is_async:
             attempt.task.cancel()
 

@@ -112,12 +112,22 @@ def happenings(world: World) -> Iterator[tuple[Event, float]]:
     for now in (0.0, LATER):
         yield Resumed(), now
         yield from ((end, now) for run in world.running for end in _ends(run, now))
+        yield from ((Resumed(alive=_one_of_them_late(world, run, now)), now) for run in world.running)
     for index, slot in enumerate(progress.slots):
         works = [work for work in (Work.ACTION, Work.COMPENSATION) if slot.lingers is not None and slot.sent[work]]
         yield from ((Late(index, work, slot.sent[work]), 0.0) for work in works)
     receive = expected(world.saga, progress)
     if receive is not None:
         yield from ((Arrived(7, type_.__name__, b"{}"), 0.0) for type_ in receive.types)
+
+
+def _one_of_them_late(world: World, late: Run, now: float) -> frozenset[Run | Ended]:
+    """All attempts under way live on, and one has timed out, of which the order was not told."""
+    return frozenset(_timed_out(run, now) if run == late else run for run in world.running)
+
+
+def _timed_out(run: Run, now: float) -> Ended:
+    return Ended(run.slot, run.work, run.number, Unknown(ERROR, lingers=now + GRACE))
 
 
 def _ends(run: Run, now: float) -> Iterator[Ended]:
@@ -129,7 +139,7 @@ def _ends(run: Run, now: float) -> Iterator[Ended]:
             yield Ended(run.slot, run.work, run.number, Refused(ERROR))
             yield Ended(run.slot, run.work, run.number, DOUBT)
     yield Ended(run.slot, run.work, run.number, DONE)
-    yield Ended(run.slot, run.work, run.number, Unknown(ERROR, lingers=now + GRACE))
+    yield _timed_out(run, now)
 
 
 def _verdicts(world: World) -> tuple[bool | Failure, ...]:

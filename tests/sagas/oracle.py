@@ -205,15 +205,22 @@ def _overlaps(world: World, event: Event, decided: Plan) -> tuple[Overlap | None
     overlaps = list(world.overlaps)
     match event:
         case Ended(slot, work, number, Unknown(lingers=until)) if Run(slot, work, number) in world.running:
-            overlaps[slot] = None if until is None or work is Work.PROBE else Overlap(work, until)
+            overlaps[slot] = _overlap(work, until)
         case Late(slot, work):
             overlap = overlaps[slot]
             overlaps[slot] = None if overlap is not None and overlap.work is work else overlap
-        case Resumed():
+        case Resumed(alive=alive):
             overlaps = [None] * len(overlaps)
+            for one in alive:
+                if isinstance(one, Ended) and isinstance(one.how, Unknown):
+                    overlaps[one.slot] = _overlap(one.work, one.how.lingers)
         case _:
             pass
     return tuple(overlaps)
+
+
+def _overlap(work: Work, until: float | None) -> Overlap | None:
+    return None if until is None or work is Work.PROBE else Overlap(work, until)
 
 
 def _check_intents(world: World, after: World, decided: Plan, moment: Moment) -> None:

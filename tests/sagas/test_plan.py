@@ -201,6 +201,27 @@ def test_an_attempt_that_lives_on_is_left_alone() -> None:
     assert [Run(0, ACTION, 1)] == story.world.running
 
 
+def test_an_attempt_that_lives_on_past_its_timeout_is_waited_for_no_longer_than_the_grace() -> None:
+    """The report of its timeout was lost: that it lives on tells the same, and it costs budget as ever."""
+    story = tell(compensatable("a", attempts=2))
+    lost = Ended(0, ACTION, 1, Unknown(ERROR, lingers=30.0))
+
+    assert [] == story.hear(Resumed(alive=frozenset({lost})))
+    assert [] == story.world.running
+    assert 30.0 == wake_at(story.saga, story.world.progress)
+    assert [Run(0, ACTION, 2)] == story.hear(Due(), 30.0)
+    assert [("a", UNDO, 1)] == story.end("a", DOUBT)
+
+
+def test_a_timeout_that_is_still_to_be_told_is_not_told_twice() -> None:
+    """The report was kept, and follows."""
+    story = tell(compensatable("a"))
+    kept = Ended(0, ACTION, 1, Unknown(ERROR, lingers=30.0))
+
+    assert [] == story.hear(Resumed(alive=frozenset({kept}), kept=(kept,)))
+    assert [Run(0, ACTION, 1)] == story.world.running
+
+
 def test_ten_deaths_in_a_row_park_an_order() -> None:
     """A result in between starts the count anew."""
     story = tell(compensatable("a"), compensatable("b"))

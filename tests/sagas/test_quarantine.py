@@ -8,13 +8,24 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from atone import Coordinator, ParkReason, SendAnswer, SqliteStore, Status, StoreError, VerbAnswer, receive
+from atone import (
+    Coordinator,
+    ParkReason,
+    Saga,
+    SendAnswer,
+    SqliteStore,
+    Status,
+    StoreError,
+    VerbAnswer,
+    receive,
+    step,
+)
 from atone.actors import Intensity, Limits
 from atone.sagas.behaviour import OrderBehaviour
 from atone.sagas.views import OrderStatus
 from atone.storage import Snapshot
 from tests.manual_runtime import settle
-from tests.sagas.harness import Life, later
+from tests.sagas.harness import TWICE, Life, later
 from tests.sagas.world import Approve, Line, Order, World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
@@ -175,6 +186,32 @@ async def test_an_order_just_set_aside_may_be_abandoned(monkeypatch: pytest.Monk
         answer = await handle.abandon(seen.park.number, by="eve", why="written off")
         assert answer is VerbAnswer.ACCEPTED
         assert (await life.outcome()).status is Status.ABANDONED
+
+
+async def test_an_order_set_aside_waits_no_longer_than_the_grace_for_a_thread_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its timeout made the actor crash once too often, and is not forgotten: the thread may hang for ever."""
+    calls = []
+
+    @step(pivot=True, timeout=5, retry=TWICE)
+    def charge(order: Order) -> None:
+        calls.append("charge")
+
+    options = {"limits": TOUCHY, "overlap_grace": 60.0}
+    async with Life([Saga("s", input=Order, steps=[charge])], World(), options=options) as life:
+        gate = life.runtime.gate = asyncio.Event()
+        handle = await life.start()
+        await settle()
+        poison = Poison(monkeypatch, "1")
+        seen = await quarantined(life, poison)
+        assert seen.park is not None
+        assert await handle.retry(seen.park.number, by="eve", why="mended") is VerbAnswer.ACCEPTED
+        await life.clock.advance(30)
+        assert calls == ["charge"], "nothing is sent beside the thread"
+        await life.clock.advance_until(lambda: len(calls) == 2, limit=30)
+        gate.set()
+        assert (await life.outcome()).status is Status.COMPLETED
 
 
 async def test_an_order_that_has_ended_is_not_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
