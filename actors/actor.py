@@ -329,12 +329,9 @@ class Actor(Generic[S]):
             self._timer = self.host.timers.after(wake_at - self.host.runtime.now(), self._due)
 
     def _due(self) -> None:
-        """The timer fired; if the wall clock was set back meanwhile, it is armed again."""
-        wake_at, self._wake_at, self._timer = self._wake_at, None, None
-        if wake_at is not None and self.host.runtime.now() < wake_at:
-            self.arm(wake_at)
-        else:
-            self.receive(Due())
+        """The timer fired. If the wall clock was set back meanwhile, nothing is due, and it is armed again."""
+        self._wake_at = self._timer = None
+        self.receive(Due())
 
 
 def _beside(event: object, decision: Decision[Any] | None) -> object:

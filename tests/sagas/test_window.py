@@ -7,7 +7,7 @@ import pytest
 from atone import CancelAnswer, Saga, SendAnswer, Status, receive
 from atone.actors import Limits
 from tests.manual_runtime import settle
-from tests.sagas.harness import Life
+from tests.sagas.harness import TWICE, Life
 from tests.sagas.world import Approve, Order, World, effect, line_of
 
 pytestmark = pytest.mark.anyio
@@ -151,3 +151,23 @@ async def test_a_cancel_by_another_process_is_noticed_before_its_messages() -> N
         assert asking.done()
         assert asking.result() is CancelAnswer.ACCEPTED
         life.die()
+
+
+async def test_orders_whose_pauses_a_clock_set_back_has_made_long_leave_their_places() -> None:
+    """New orders begin meanwhile, and when the clock is right again, the pauses end as well."""
+    world = World()
+    world.script["reserve"] = [OSError("down")] * 10
+    flaky = line_of(effect("reserve", retry=TWICE), effect("ship", pivot=True, undo=False))
+    async with Life([flaky], world, options=NARROW) as life:
+        handles = [await life.start(str(number)) for number in range(10)]
+        await settle()
+        assert in_memory(life) == 10
+        life.clock.wall -= 5 * 3600
+        await life.clock.advance(3)
+        assert world.count("reserve") == 10
+        new = await life.start("new")
+        await life.clock.advance(3)
+        assert (await new.status()).status is Status.COMPLETED
+        life.clock.wall += 5 * 3600
+        await life.clock.advance(10)
+        assert [(await handle.status()).status for handle in handles] == [Status.COMPLETED] * 10
