@@ -42,6 +42,9 @@ from .words import words
 
 S = TypeVar("S")
 
+#: Seconds: no timer waits longer at a time, since the wall clock may be set, or have gone on while the machine slept.
+LONGEST = 60.0
+
 
 class Host(Protocol):
     """What an actor needs from its supervisor."""
@@ -326,10 +329,11 @@ class Actor(Generic[S]):
             self.host.timers.cancel(self._timer)
         self._wake_at = wake_at
         if wake_at is not None:
-            self._timer = self.host.timers.after(wake_at - self.host.runtime.now(), self._due)
+            seconds = min(wake_at - self.host.runtime.now(), LONGEST)
+            self._timer = self.host.timers.after(seconds, self._due)
 
     def _due(self) -> None:
-        """The timer fired. If the wall clock was set back meanwhile, nothing is due, and it is armed again."""
+        """The timer fired. If nothing is due by the wall clock, it is armed again."""
         self._wake_at = self._timer = None
         self.receive(Due())
 
