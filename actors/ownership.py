@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+import anyio
 from attrs import define
 
 from ..storage import Done, Fenced, Holder, Lease, Renew, Store, StoreBusy, StoreError
@@ -73,7 +74,7 @@ class Ownership:
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            with suppress(StoreError):
+            with anyio.CancelScope(shield=True), suppress(StoreError):
                 mine = await claiming
                 if mine is not None:
                     await self.release(mine.epoch)

@@ -11,6 +11,7 @@ from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import anyio
 import orjson
 from attrs import evolve
 
@@ -106,7 +107,8 @@ class Coordinator:
             await self._report_strangers()
             await self._engine.open(host=self._host, standby=self._standby)
         except BaseException:
-            await asyncio.shield(access.store.close())
+            with anyio.CancelScope(shield=True):
+                await asyncio.shield(access.store.close())
             raise
         access.is_open = True
         return self
@@ -117,11 +119,12 @@ class Coordinator:
         """Stop intake, let what runs end, and close the store; a cancel of the caller does not cut this short."""
         self._access.is_open = False
         leaving = asyncio.ensure_future(self._leave())
-        try:
-            await asyncio.shield(leaving)
-        except asyncio.CancelledError:
-            await asyncio.wait([leaving])
-            raise
+        with anyio.CancelScope(shield=True):  # a scope around the caller that is cancelled would cancel again and again
+            try:
+                await asyncio.shield(leaving)
+            except asyncio.CancelledError:
+                await asyncio.wait([leaving])
+                raise
 
     async def _leave(self) -> None:
         try:

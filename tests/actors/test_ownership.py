@@ -2,6 +2,7 @@
 
 import asyncio
 
+import anyio
 import pytest
 from attrs import define, field
 
@@ -202,6 +203,29 @@ async def test_a_claim_that_is_cancelled_leaves_no_lease_behind(turns: int) -> N
         assert isinstance(await second.ownership.attempt(), Lease)
     else:
         assert one.disk.lease.holder == one.ownership.holder
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_claim_in_a_cancelled_scope_leaves_no_lease_behind(turns: int) -> None:
+    """Such a scope cancels again and again, also while the lease is given back."""
+    one, second = await two(gone=False)
+    found: list[Lease | Holder] = []
+    scope = anyio.CancelScope()
+
+    async def take() -> None:
+        with scope:
+            found.append(await one.ownership.attempt())
+
+    taking = asyncio.ensure_future(take())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    scope.cancel()
+    await taking
+    await settle()
+    if found:
+        assert one.disk.lease.holder == one.ownership.holder
+    else:
+        assert isinstance(await second.ownership.attempt(), Lease)
 
 
 @pytest.mark.parametrize("turns", range(1, 4))

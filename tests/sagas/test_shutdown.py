@@ -2,9 +2,22 @@
 
 import asyncio
 
+import anyio
 import pytest
 
-from atone import CoordinatorClosed, PermanentError, Retry, Saga, Status, parallel, receive
+from atone import (
+    Coordinator,
+    CoordinatorClosed,
+    MemoryStore,
+    PermanentError,
+    Retry,
+    Saga,
+    Status,
+    parallel,
+    receive,
+    step,
+)
+from atone.storage import Disk
 from tests.manual_runtime import settle
 from tests.sagas.harness import ONCE, TWICE, Life, attempts, later
 from tests.sagas.world import Approve, Order, World, effect, line_of, shop
@@ -202,6 +215,37 @@ async def test_a_cancelled_leave_still_leaves_in_good_order() -> None:
         await life.clock.advance_until(leaving.done)
         assert leaving.cancelled()
         assert life.disk.lease.holder is None
+
+
+async def test_a_leave_in_a_cancelled_scope_still_leaves_in_good_order() -> None:
+    """Such a scope cancels again and again until it is left; what runs has its grace all the same."""
+    disk, gate, began = Disk(), asyncio.Event(), asyncio.Event()
+
+    @step(read_only=True)
+    async def look(_order: Order) -> int:
+        began.set()
+        await gate.wait()
+        return 1
+
+    saga = Saga("s", input=Order, steps=[look])
+    scope = anyio.CancelScope()
+
+    async def service() -> None:
+        with scope:
+            async with Coordinator(MemoryStore(disk), sagas=[saga]) as coordinator:
+                await coordinator.start(saga, Order(), id="1")
+                await asyncio.Event().wait()
+
+    serving = later(service())
+    await began.wait()
+    scope.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not serving.done()
+    gate.set()
+    await serving
+    assert disk.lease.holder is None
+    assert disk.rows[1].record.revision == 2, "the result was recorded"
 
 
 async def test_an_exception_in_the_block_is_not_a_cancel_either() -> None:
