@@ -8,7 +8,9 @@ def words(error: BaseException) -> str:
     kind = type(error).__name__
     try:
         return storable(f"{kind}: {error}")
-    except Exception:  # noqa: BLE001  # it is somebody else's code that makes the text
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001  # it is somebody else's code that makes the text
         return kind
 
 

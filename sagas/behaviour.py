@@ -200,7 +200,9 @@ def failure(error: BaseException) -> Failure:
     """What an attempt raised, as text that can be stored."""
     try:
         text = storable(str(error))
-    except Exception:  # noqa: BLE001  # the user's exception cannot even be shown
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001  # the user's exception cannot even be shown
         text = ""
     return Failure(type(error).__name__, text[:TEXT])
 
@@ -216,5 +218,7 @@ def _ask(saga: Saga[Any], index: int, input: object) -> bool | Failure:
     assert receive.when is not None
     try:
         return bool(receive.when(input))
-    except Exception as error:  # noqa: BLE001  # whatever the user's predicate raises parks the order
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever the user's predicate raises parks the order
         return failure(error)

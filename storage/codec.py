@@ -1,6 +1,6 @@
 """Values to bytes and back, and the sums by which damaged bytes are noticed."""
 
-# ruff: noqa: BLE001 - a converter runs its users' code, which may raise anything
+# ruff: noqa: BLE001 - a converter runs its users' code, which may raise anything (a panic in Rust is no `Exception`)
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class Codec:
             if not self._is_ours:  # what it wrote itself (`orjson.Fragment`) is neither checked nor in our form
                 body = orjson.dumps(orjson.loads(body))
             exact = b"null" not in body or _is_finite(plain)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             raise Unencodable(
                 f"{what} of class {kind} cannot be turned into JSON ({type(error).__name__}): "
                 "use attrs classes or dataclasses of plain values, or give the coordinator a converter"
@@ -85,7 +87,9 @@ class Codec:
         body = self.encode(value, what)
         try:
             return body, self._converter.structure(orjson.loads(body), class_)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             raise Undecodable(
                 f"{what} does not fit the class {_name(class_)} ({_where(error)}): "
                 "give it values of the types that its annotations name"
@@ -101,7 +105,9 @@ class Codec:
             ) from None
         try:
             return self._converter.structure(plain, class_)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             raise Undecodable(
                 f"stored bytes do not fit the class {_name(class_)} ({_where(error)}): "
                 "register the class they were written with"
@@ -121,7 +127,7 @@ def _is_finite(plain: object) -> bool:
     return not isinstance(plain, list | tuple) or all(map(_is_finite, cast("list[object]", plain)))
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """The paths of the fields that do not fit. Keys of mappings are payload, and left out."""
     from cattrs import transform_error  # noqa: PLC0415 - as above
 

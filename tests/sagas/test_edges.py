@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from atone import AnswerPending, Saga, Status, StepContext, StoreUnavailable, receive, step
+from atone.storage.codec import make_converter
 from tests.manual_runtime import Clock, ManualRuntime, settle, until
 from tests.sagas.harness import ONCE, TWICE, Life, later
 from tests.sagas.world import Approve, Order, World, effect, line_of, shop
@@ -206,14 +207,22 @@ async def test_waiting_for_a_thread_costs_an_order_neither_its_time_nor_its_atte
         assert "IN_DOUBT" in await life.events()
 
 
+class Panic(BaseException):
+    """As a library in Rust raises it, where it has a bug."""
+
+
 class Unspeakable(Exception):
+    why: BaseException
+
     def __str__(self) -> str:
-        raise ZeroDivisionError
+        raise self.why
 
 
-async def test_an_exception_that_cannot_be_shown_ends_its_attempt_like_any_other() -> None:
+@pytest.mark.parametrize("why", [ZeroDivisionError(), Panic()])
+async def test_an_exception_that_cannot_be_shown_ends_its_attempt_like_any_other(why: BaseException) -> None:
     """At once, in doubt, and under its name; so does a compensation that raises it."""
     world = World(refuses={"ship"})
+    Unspeakable.why = why
     world.script["charge"] = [Unspeakable()]
     world.script["charge.undo"] = [Unspeakable()]
     async with Life([shop(TWICE)], world) as life:
@@ -224,6 +233,30 @@ async def test_an_exception_that_cannot_be_shown_ends_its_attempt_like_any_other
         errors = [one.error async for one in handle.history() if one.error]
     assert errors.count("Unspeakable") == 2
     assert world.count("charge.undo") == 2
+
+
+async def test_a_class_that_panics_harms_its_own_order_and_no_other() -> None:
+    """What is no `Exception` sets one order aside as any other error does, and the host goes on."""
+    world, bad = World(), [False]
+
+    def structure(plain: dict[str, int], _class: type) -> Order:
+        if bad[0] and plain["total_cents"] == 13:
+            raise Panic
+        return Order(**plain)
+
+    converter = make_converter()
+    converter.register_structure_hook(Order, structure)
+    saga = Saga("s", input=Order, steps=[effect("reserve"), receive(Approve), effect("charge")])
+    async with Life([saga], world, options={"converter": converter}) as life:
+        await life.start("1", Order(13))
+        await life.start("2", Order(14))
+        await settle()
+    bad[0] = True
+    async with life.successor() as heir:
+        for id in ("1", "2"):
+            await heir.coordinator.order(id).send(Approve())
+        assert (await heir.outcome("2")).status is Status.COMPLETED
+        await heir.reach(Status.PARKED, "1")
 
 
 async def test_a_message_of_another_process_that_nobody_took_is_closed_with_its_order() -> None:

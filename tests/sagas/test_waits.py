@@ -1,5 +1,6 @@
 """Waiting for a message: timeouts, declines, and whether to wait at all."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -112,13 +113,18 @@ async def test_when_decides_once_and_its_answer_is_stored() -> None:
     assert given == [None, Approve("bob")]
 
 
-async def test_a_predicate_that_raises_parks_the_order() -> None:
-    """Visibly; retry asks it again."""
-    answers: list[Exception | bool] = [ZeroDivisionError("a bug"), False]
+class Panic(BaseException):
+    """As a library in Rust raises it, where it has a bug."""
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), Panic("a bug"), asyncio.CancelledError("a bug")])
+async def test_a_predicate_that_raises_parks_the_order(error: BaseException) -> None:
+    """Visibly, whatever it raises; retry asks it again."""
+    answers: list[BaseException | bool] = [error, False]
 
     def moody(_order: Order) -> bool:
         answer = answers.pop(0)
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
