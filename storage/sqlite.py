@@ -72,7 +72,7 @@ class SqliteStore(Store):
         closing, self._closing = self._closing, None
         if closing is not None:
             await asyncio.shield(closing)
-        if self._link is not None:
+        if self._link is not None or (self._opening is not None and not self._opening.done()):
             raise StoreError(f"{self.path!r} is open already: give each coordinator a store of its own")
         self._opening = asyncio.create_task(self._open())
         try:

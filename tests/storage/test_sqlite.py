@@ -251,6 +251,15 @@ async def test_four_processes_open_a_new_file_at_once(path: str) -> None:
     assert sql(path, "select id from actors order by id") == [("0",), ("1",), ("2",), ("3",)]
 
 
+async def test_store_that_is_being_opened_is_not_opened_beside(path: str) -> None:
+    """Of two coordinators on one store object the second is refused, although neither has it open yet."""
+    store = SqliteStore(path)
+    first, second = await asyncio.gather(store.open(), store.open(), return_exceptions=True)
+    assert first is None
+    assert "open already" in str(second)
+    await store.close()
+
+
 async def test_many_stores_open_a_new_file_at_once(path: str) -> None:
     """The same race within one process, where it is closer."""
     stores = [SqliteStore(path) for _ in range(8)]
