@@ -171,6 +171,7 @@ class Runner:
             else:
                 result = await self.runtime.in_thread(partial(attempt.call_in_thread, self._arguments(attempt)))
                 if inspect.isawaitable(result):  # a decorator hid that it is an `async def`: nothing has been done yet
+                    attempt.in_thread = False
                     result = await result
             how = self._stored(attempt, result) if attempt.run.work is Work.ACTION else self._found(attempt, result)
         except PermanentError as error:
@@ -243,7 +244,7 @@ class Runner:
         run = attempt.run
         attempt.timed_out = Ended(run.slot, run.work, run.number, Unknown(error, lingers=lingers))
         self.post(attempt.key, attempt.timed_out)
-        if attempt.call.is_async:
+        if not attempt.in_thread:
             attempt.task.cancel()
 
     def _left(self, attempt: Attempt) -> float:

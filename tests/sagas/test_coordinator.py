@@ -291,6 +291,28 @@ async def test_a_compensation_behind_a_decorator_is_run() -> None:
     assert ["pack"] == undone
 
 
+async def test_an_attempt_behind_a_decorator_ends_with_its_timeout() -> None:
+    """It is asked to end as any `async def` is, and the next attempt need not wait out the grace."""
+    ended: list[float] = []
+    life = Life([], World())
+
+    async def ask() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(life.clock.monotonic)
+
+    def hidden() -> Any:
+        return ask()
+
+    saga = Saga("s", input=Order, steps=[step(name="ask", read_only=True, timeout=1, retry=ONCE)(hidden)])
+    life = Life([saga], World())
+    async with life:
+        began = life.clock.monotonic
+        await life.run()
+        assert [one - began for one in ended] == [pytest.approx(1, abs=0.1)]
+
+
 async def test_a_status_may_be_given_as_its_text() -> None:
     """`Status` is text; its letters are not meant."""
     async with Life([shop()], World()) as life:
