@@ -82,7 +82,9 @@ class Engine:
         """Wait for attempts and commits under way; whatever is cut off is taken up by the next host."""
         runtime = self.access.runtime
         end = runtime.monotonic() + self.shutdown_grace
-        while (runner.busy or supervisor.busy) and runtime.monotonic() < end and not supervisor.sick.is_set():
+        while (runner.busy or supervisor.busy) and runtime.monotonic() < end:
+            if supervisor.sick.is_set() or supervisor.stopping:  # nothing that ends now would be recorded
+                return
             await runtime.sleep(0.005)
 
     async def _run(self, supervisor: Supervisor[OrderState] | None, *, host: bool) -> None:

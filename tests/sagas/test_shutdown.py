@@ -19,7 +19,7 @@ from atone import (
 )
 from atone.storage import Disk
 from tests.manual_runtime import settle
-from tests.sagas.harness import ONCE, TWICE, Life, attempts, later
+from tests.sagas.harness import ONCE, TWICE, Life, attempts, certainly_gone, later
 from tests.sagas.world import Approve, Order, World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
@@ -246,6 +246,27 @@ async def test_a_leave_in_a_cancelled_scope_still_leaves_in_good_order() -> None
     await serving
     assert disk.lease.holder is None
     assert disk.rows[1].record.revision == 2, "the result was recorded"
+
+
+async def test_a_leaving_host_that_is_replaced_waits_for_nothing_more() -> None:
+    """What it would record is refused; nor may it stand by, host once more and begin something, while it leaves."""
+    gate = asyncio.Event()
+
+    def look(_order: Order) -> int:
+        return 1
+
+    saga = Saga("s", input=Order, steps=[step(name="look", read_only=True, retry=ONCE)(look)])
+    async with Life([saga], World(), options={"shutdown_grace": 60}) as life:
+        life.runtime.gate = gate
+        await life.start()
+        await settle()
+        leaving = life.leaving()
+        await settle()
+        async with life.beside(is_gone=certainly_gone) as heir:
+            assert heir.coordinator.hosting
+            await heir.clock.advance(5)
+            assert leaving.done()
+            gate.set()
 
 
 async def test_an_exception_in_the_block_is_not_a_cancel_either() -> None:
