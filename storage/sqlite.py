@@ -74,6 +74,7 @@ class SqliteStore(Store):
             await asyncio.shield(closing)
         if self._link is not None or (self._opening is not None and not self._opening.done()):
             raise StoreError(f"{self.path!r} is open already: give each coordinator a store of its own")
+        self._lock = asyncio.Lock()  # it belongs to the event loop that it was first waited for in
         self._opening = asyncio.create_task(self._open())
         try:
             await asyncio.shield(self._opening)

@@ -260,6 +260,19 @@ async def test_store_that_is_being_opened_is_not_opened_beside(path: str) -> Non
     await store.close()
 
 
+def test_store_serves_one_event_loop_after_another(path: str) -> None:
+    """As a script does that runs several programs, one after the other, with one store."""
+    store = SqliteStore(path)
+
+    async def program() -> None:
+        await store.open()
+        await asyncio.gather(store.recover(), store.recover())
+        await store.close()
+
+    asyncio.run(program())
+    asyncio.run(program())
+
+
 async def test_many_stores_open_a_new_file_at_once(path: str) -> None:
     """The same race within one process, where it is closer."""
     stores = [SqliteStore(path) for _ in range(8)]
