@@ -139,6 +139,7 @@ class Actor(Generic[S]):
         """Decide about everything that waits, and commit it."""
         if self.turn is not None or self.stopped:
             return
+        now = self.host.runtime.now()  # before anything is decided: what is not due then must not come to be unnoticed
         try:
             turn = self._decide()
         except Exception as error:  # noqa: BLE001  # whatever the behaviour raises is the supervisor's to judge
@@ -146,7 +147,7 @@ class Actor(Generic[S]):
             return
         if turn is None:
             wake_at = self.snapshot.wake_at
-            if wake_at is not None and self.host.runtime.now() < wake_at:
+            if wake_at is not None and now < wake_at:
                 self.arm(wake_at)  # its timer may have fired before the clock was set back
             self.host.settled(self)
             return

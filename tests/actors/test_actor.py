@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from atone import StoreError
+from atone.actors import Decision, Due, Moment
 from atone.storage import Done, Lane, Message, Snapshot, WriteRefused
 from tests.actors.counter import Count, Counter, Crash, Shop, Show, Shown
 from tests.faulty_store import When
@@ -313,6 +314,23 @@ async def test_a_clock_set_back_while_a_fired_timer_is_decided_again_silences_no
         await shop.clock.advance(0.5)
         assert "RANG" not in shop.events("a")
         await shop.clock.advance(1)
+        assert "RANG" in shop.events("a")
+
+
+async def test_a_timer_that_fires_a_moment_before_its_wall_time_rings_all_the_same() -> None:
+    """The time comes while it is decided that nothing is due yet."""
+
+    class Slow(Counter):
+        def decide(self, state: Count, event: object, moment: Moment) -> Decision[Count]:
+            if isinstance(event, Due):
+                shop.clock.wall += 0.1
+            return super().decide(state, event, moment)
+
+    async with Shop(behaviour=Slow()) as shop:
+        await shop.begin("a")
+        await shop.send("a", "sleep", b"2")
+        shop.clock.wall -= 0.1
+        await shop.clock.advance(3)
         assert "RANG" in shop.events("a")
 
 
