@@ -177,7 +177,7 @@ class Recovery(Generic[S]):
         room = self._room()
         if room <= 0:
             return more or self._first_pass
-        page = limits.page if room > limits.window - limits.recovering else limits.page // 16
+        page = limits.page if room > limits.window - limits.recovering else max(limits.page // 16, 1)
         keys = await self._store.active(after=self._recovered, limit=page, frail=False, deaths=limits.frail_deaths)
         self._wake(keys, Call.WORK)
         self._recovered = keys[-1] if keys else 0

@@ -173,6 +173,21 @@ async def test_the_next_frail_actor_has_its_turn_when_the_one_before_has_stood_i
         assert [key for key, _ in heir.wall.shown] == [1, 2]
 
 
+async def test_small_pages_bring_everybody_back() -> None:
+    """Recovery that slows down, since there are many in memory, still goes on."""
+    limits = Limits(poll=0.5, scan=1.0, page=4, window=8, recovering=2)
+    shop = await Shop(limits=limits).open()
+    shop.wall.at_once = False
+    for number in range(7):
+        await shop.begin(f"order-{number}")
+    shop.die()
+    heir = shop.successor()
+    heir.wall.at_once = False
+    async with heir:
+        await heir.clock.advance(20)
+        assert len(heir.wall.shown) == 7
+
+
 async def test_a_place_that_a_creation_does_not_take_is_given_to_who_waits() -> None:
     """Nobody who waits for it would be told otherwise, as long as those in memory are busy."""
     async with Shop(limits=Limits(poll=0.5, scan=1.0, window=2, reserve=1, page=4)) as shop:
