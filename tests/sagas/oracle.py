@@ -210,10 +210,12 @@ def _overlaps(world: World, event: Event, decided: Plan) -> tuple[Overlap | None
             overlap = overlaps[slot]
             overlaps[slot] = None if overlap is not None and overlap.work is work else overlap
         case Resumed(alive=alive):
-            overlaps = [None] * len(overlaps)
-            for one in alive:
-                if isinstance(one, Ended) and isinstance(one.how, Unknown):
-                    overlaps[one.slot] = _overlap(one.work, one.how.lingers)
+            timed_out = {
+                one.slot: _overlap(one.work, one.how.lingers)
+                for one in alive
+                if isinstance(one, Ended) and isinstance(one.how, Unknown)
+            }
+            overlaps = [timed_out.get(slot) for slot in range(len(overlaps))]
         case _:
             pass
     return tuple(overlaps)
