@@ -18,12 +18,18 @@ class Expected:
     world: World
     certain: bool = True  #: whether this is the one history of its test: of many, some go another way
     _points: dict[str, None] = field(factory=dict[str, None])  #: in the order in which they were named
+    _callbacks: list[int] = field(factory=list[int])  #: before which a process is to die
     _drawn: set[str] = field(factory=set)  #: calls whose fates may be left over
 
     def death(self, point: str) -> None:
         """A process is to die at a named point."""
         if not currently_in_test_context():
             self._points[point] = None
+
+    def callback(self, number: int) -> None:
+        """A process is to die before a callback."""
+        if not currently_in_test_context():
+            self._callbacks.append(number)
 
     def may_happen(self, *calls: str) -> None:
         """Calls that may never be made."""
@@ -38,6 +44,13 @@ class Expected:
                 return (
                     f"no process came to {point!r} after the test had asked for a death there, so that it shows "
                     f"nothing: name a point of `sim.crash_points()`, or `sim.plan(Death({point!r}))` if it may not come"
+                )
+        fuse = self.world.fuse
+        for number in self._callbacks:
+            if number in fuse.at:
+                return (
+                    f"the process came to {fuse.count} callbacks, and was to die before number {number}: so the test "
+                    "shows nothing; let it die earlier, or by `sim.plan(Death(...))` if it may not come to that"
                 )
         for service in services:
             asked = {name for name, _ in service.ledger.sent}

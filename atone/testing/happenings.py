@@ -64,7 +64,7 @@ class Death(_Written):
         if isinstance(self.when, str):
             sim.may_crash_at(self.when)
         elif self.when:
-            sim.crash_in(self.when)
+            sim.may_crash_in(self.when)
         else:
             sim.crash()
 

@@ -152,9 +152,17 @@ class Simulation(Witness):
         self.world.armed.add(point)
 
     def crash_in(self, callbacks: int) -> None:
-        """Kill the process before so many callbacks more, in whatever it does then: 1 is before the next one."""
+        """Kill the process before so many callbacks more, in whatever it does then: 1 is before the next one.
+
+        A test that ends before that fails; `plan(Death(...))` is for deaths that may come or not.
+        """
+        self._expected.callback(self.may_crash_in(callbacks))
+
+    def may_crash_in(self, callbacks: int) -> int:
+        """Kill the process before so many callbacks more, if it comes to them; the number of the last one."""
         fuse = self.world.fuse
         fuse.at = tuple(sorted([*fuse.at, fuse.count + callbacks]))
+        return fuse.count + callbacks
 
     def crash_points(self) -> list[str]:
         """The named points that were reached so far."""

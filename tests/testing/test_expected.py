@@ -24,6 +24,12 @@ async def killed_nowhere(sim: Simulation) -> None:
     await buy(sim)
 
 
+async def killed_too_late(sim: Simulation) -> None:
+    """An order takes a few dozen callbacks."""
+    sim.crash_in(100_000)
+    await buy(sim)
+
+
 async def planned_for_nobody(sim: Simulation) -> None:
     """Nothing is ever refunded."""
     sim[Payments].refund.plan("lost", "refused")
@@ -34,6 +40,7 @@ async def planned_for_nobody(sim: Simulation) -> None:
     ("story", "words"),
     [
         (killed_nowhere, r"no process came to 'refund:after_effect' after .*`sim.plan\(Death\("),
+        (killed_too_late, r"came to \d+ callbacks, and was to die before number 100000: .*`sim.plan\(Death\("),
         (planned_for_nobody, r"nobody called Payments.refund, for which the test had planned 'lost', 'refused'"),
     ],
 )
