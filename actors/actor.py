@@ -139,9 +139,9 @@ class Actor(Generic[S]):
         """Decide about everything that waits, and commit it."""
         if self.turn is not None or self.stopped:
             return
-        now = self.host.runtime.now()  # before anything is decided: what is not due then must not come to be unnoticed
+        now = self.host.runtime.now()  # read once: what is not due to the behaviour must be armed again
         try:
-            turn = self._decide()
+            turn = self._decide(now)
         except Exception as error:  # noqa: BLE001  # whatever the behaviour raises is the supervisor's to judge
             self.host.crashed(self, error)
             return
@@ -160,10 +160,10 @@ class Actor(Generic[S]):
         `done` gets what the store says; unless that is `Created`, the actor never was.
         """
         self.mailbox.report(Begin())
-        turn = self._decide()
+        now = self.host.runtime.now()
+        turn = self._decide(now)
         assert turn is not None, "a behaviour decides something about Begin"
         self.turn = turn
-        now = self.host.runtime.now()
         decision = turn.decision
         write = Create(
             self.id, definition, input, now, turn.snapshot, decision.history, 1, self.host.epoch, decision.parts
@@ -196,14 +196,13 @@ class Actor(Generic[S]):
 
     # ── decide ──
 
-    def _decide(self) -> Turn[S] | None:
+    def _decide(self, now: float) -> Turn[S] | None:
         """Fold all that waits into one turn; `None` when that changes nothing."""
         mailbox, accepts = self.mailbox, self.behaviour.accepts
         event = mailbox.take(accepts, self.state)
         if event is None:
             return None
-        runtime = self.host.runtime
-        moment = Moment(runtime.now(), runtime.random(), self.host.draining)
+        moment = Moment(now, self.host.runtime.random(), self.host.draining)
         decision = None
         taken: tuple[object, ...] = ()
         try:

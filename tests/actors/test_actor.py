@@ -11,7 +11,7 @@ from atone.actors import Decision, Due, Moment
 from atone.storage import Done, Lane, Message, Snapshot, WriteRefused
 from tests.actors.counter import Count, Counter, Crash, Shop, Show, Shown
 from tests.faulty_store import When
-from tests.manual_runtime import settle
+from tests.manual_runtime import ManualRuntime, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -331,6 +331,27 @@ async def test_a_timer_that_fires_a_moment_before_its_wall_time_rings_all_the_sa
         await shop.send("a", "sleep", b"2")
         shop.clock.wall -= 0.1
         await shop.clock.advance(3)
+        assert "RANG" in shop.events("a")
+
+
+async def test_a_clock_that_is_set_back_as_a_timer_fires_silences_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time had come at one look at the clock, and has not at the next."""
+    async with Shop() as shop:
+        await shop.begin("a")
+        await shop.send("a", "sleep", b"2")
+        await shop.clock.advance(1.9)
+        now = ManualRuntime.now
+
+        def set_back(runtime: ManualRuntime) -> float:
+            monkeypatch.undo()
+            seen = now(runtime)
+            shop.clock.wall -= 1
+            return seen
+
+        shop.clock.wall += 0.1
+        shop.clock.monotonic += 0.1
+        monkeypatch.setattr(ManualRuntime, "now", set_back)
+        await shop.clock.advance(5)
         assert "RANG" in shop.events("a")
 
 

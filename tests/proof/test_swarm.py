@@ -96,10 +96,10 @@ def test_an_actor_that_crashes_is_found_although_it_is_restarted(monkeypatch: py
     """What a supervisor heals is a fault of the engine all the same."""
     real, crashes = Actor._decide, [LookupError("planted")]
 
-    def decide(self: Actor[Any]) -> Any:
+    def decide(self: Actor[Any], now: float) -> Any:
         if crashes and self.revision > 1:
             raise crashes.pop()
-        return real(self)
+        return real(self, now)
 
     monkeypatch.setattr(Actor, "_decide", decide)
     season = swarm.play("9/1")
