@@ -72,7 +72,8 @@ class SqliteStore(Store):
         closing, self._closing = self._closing, None
         if closing is not None:
             await asyncio.shield(closing)
-        if self._link is not None or (self._opening is not None and not self._opening.done()):
+        opening = self._opening is not None and not self._opening.done()
+        if opening or self._link is not None or self._writer is not None:  # without a link it is being opened again
             raise StoreError(f"{self.path!r} is open already: give each coordinator a store of its own")
         self._lock = asyncio.Lock()  # it belongs to the event loop that it was first waited for in
         self._opening = asyncio.create_task(self._open())

@@ -43,6 +43,7 @@ from atone.storage import (
     SqliteStore,
     StoreBusy,
     StoreCorrupt,
+    StoreError,
     StoreUnavailable,
     UnsafeStore,
     checkpoint,
@@ -258,6 +259,26 @@ async def test_store_that_is_being_opened_is_not_opened_beside(path: str) -> Non
     assert first is None
     assert "open already" in str(second)
     await store.close()
+
+
+async def test_store_that_is_being_opened_again_is_not_opened_beside(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is one in trouble: it has no connection then, and is somebody's all the same."""
+
+    async def connect() -> None:
+        with pytest.raises(StoreError, match="open already"):
+            await store.open()
+        raise OSError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_connect", connect)
+        with pytest.raises(StoreError):
+            await store.recover()
+    with pytest.raises(StoreError, match="open already"):
+        await store.open()
+    await store.recover()
+    await begin(store, "0")
 
 
 def test_store_serves_one_event_loop_after_another(path: str) -> None:
