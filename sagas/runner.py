@@ -126,6 +126,9 @@ class Runner:
 
     async def ended(self) -> None:
         """Wait until attempts that were cut off have run their `finally` blocks; await no thread."""
+        for attempt in self._stopped.values():
+            if attempt.in_thread:  # of a runner before this one: nothing will be sent beside it any more
+                attempt.task.cancel()
         for attempts in list(self._attempts.values()):
             for attempt in attempts:
                 self._cut_off(attempt)

@@ -150,6 +150,23 @@ async def test_a_host_that_hosts_again_sends_nothing_beside_its_own_thread() -> 
     assert calls == [1, 3]
 
 
+async def test_a_host_that_hosts_again_and_leaves_awaits_no_thread_of_before() -> None:
+    """It leaves no task behind that does, either."""
+    saga = line_of(step(name="look", read_only=True)(lambda: None))
+    async with Life([saga], World(), options={"shutdown_grace": 0}) as first:
+        first.runtime.gate = asyncio.Event()
+        await first.start()
+        await settle()
+        async with first.beside(is_gone=certainly_gone) as second:
+            second.die()
+        await first.clock.advance(20)
+        assert first.coordinator.hosting
+        leaving = first.leaving()
+        await settle()
+        assert leaving.done()
+        assert first.runtime.tasks == set()
+
+
 async def test_a_host_that_cannot_renew_begins_nothing_and_stops_what_runs() -> None:
     """Half the TTL by its own clock; it goes on when the store answers again."""
     world = World()
