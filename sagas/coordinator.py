@@ -232,7 +232,7 @@ class Coordinator:
         create = Create(id, saga.definition, body, now, Snapshot(Status.RUNNING, Phase.ACTIVE, b""), (entry,))
         created = await access.ask(access.store.write(create))
         assert not isinstance(created, Fenced), "an order at revision 0 needs no epoch"
-        if supervisor is not None:
+        if supervisor is not None and isinstance(created, Created):
             supervisor.behind += 1
         return created
 

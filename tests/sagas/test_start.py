@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
+from attrs import evolve
 
 from atone import (
     AlreadyFinished,
@@ -27,7 +28,7 @@ from atone import (
 )
 from atone.storage import Create
 from tests.manual_runtime import settle
-from tests.sagas.harness import Life, later
+from tests.sagas.harness import QUIET, Life, later
 from tests.sagas.world import Order, World, effect, shop
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +72,17 @@ async def test_of_two_starts_at_once_one_may_fail_and_the_order_has_one_actor() 
         assert isinstance(first.exception(), StoreBusy)
         assert second.result().created
         assert world.log == ["reserve#1"]
+
+
+async def test_a_repeat_beside_the_first_takes_no_place() -> None:
+    """Nothing new is left on disk by it: the next order begins at once, in the commit that creates it."""
+    world, gate = World(), asyncio.Event()
+    world.script["reserve"] = [gate]
+    async with Life([shop()], world, options={"limits": evolve(QUIET, window=2)}) as life:
+        await asyncio.gather(life.start("1"), life.start("1"))
+        await life.start("2")
+        assert (await life.events("2"))[0] == "BEGUN"
+        gate.set()
 
 
 async def test_an_id_stands_for_one_order_only() -> None:
