@@ -175,6 +175,8 @@ class Runner:
                 result = await self.runtime.in_thread(partial(attempt.call_in_thread, self._arguments(attempt)))
                 if inspect.isawaitable(result):  # a decorator hid that it is an `async def`: nothing has been done yet
                     attempt.in_thread = False
+                    if attempt.timed_out or attempt.stopped:
+                        attempt.task.cancel()  # nobody could, as long as it was in a thread
                     result = await result
             how = self._stored(attempt, result) if attempt.run.work is Work.ACTION else self._found(attempt, result)
         except PermanentError as error:

@@ -313,6 +313,30 @@ async def test_an_attempt_behind_a_decorator_ends_with_its_timeout() -> None:
         assert [one - began for one in ended] == [pytest.approx(1, abs=0.1)]
 
 
+async def test_what_a_decorator_returns_after_the_timeout_is_asked_to_end() -> None:
+    """While the decorator was busy in a thread, nothing could be."""
+    ended: list[str] = []
+
+    async def ask() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ask")
+
+    def hidden() -> Any:
+        return ask()
+
+    saga = Saga("s", input=Order, steps=[step(name="ask", read_only=True, timeout=1, retry=ONCE)(hidden)])
+    async with Life([saga], World()) as life:
+        life.runtime.gate = asyncio.Event()
+        await life.start()
+        await life.clock.advance(2)
+        life.runtime.gate.set()
+        assert (await life.outcome()).status is Status.COMPENSATED
+        assert ended == ["ask"]
+        assert (await life.events())[-1] == "LATE"
+
+
 async def test_a_status_may_be_given_as_its_text() -> None:
     """`Status` is text; its letters are not meant."""
     async with Life([shop()], World()) as life:
