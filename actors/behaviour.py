@@ -38,7 +38,8 @@ class Resumed:
     """A host took the actor up from its snapshot while work was under way.
 
     Work that is not in `alive` was cut off, unless a report of it is among those `kept` for the actor, which follow
-    this event. `died` tells that the process which did the work died.
+    this event. Of work that lives on although it was reported, `alive` has the report, which may have been lost. `died`
+    tells that the process which did the work died.
     """
 
     died: bool = False
@@ -101,7 +102,7 @@ class Stage(Protocol):
         ...
 
     def alive(self, key: int) -> frozenset[Hashable]:
-        """What is still being performed for an actor."""
+        """What is still being performed for an actor: each effect, or what was reported of it before its end."""
         ...
 
     def stop(self, key: int) -> None:
