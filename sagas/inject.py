@@ -44,6 +44,10 @@ class FromSlot:
     fits: tuple[type, ...] = ()
     others: tuple[type, ...] = ()  #: a value of one of these that does not fit counts as absent
 
+    def is_other(self, value: object) -> bool:
+        """Whether a value is not meant for this parameter. `True` is not, where a float is: it has its own class."""
+        return type(value) in self.others or (isinstance(value, self.others) and not isinstance(value, self.fits))
+
 
 @frozen
 class FromService:
@@ -98,8 +102,7 @@ class Binding:
                 arguments[parameter.name] = input
             elif isinstance(source, FromSlot):
                 value = values.get(source.slot)
-                absent = isinstance(value, source.others) and not isinstance(value, source.fits)
-                arguments[parameter.name] = None if absent else value
+                arguments[parameter.name] = None if source.is_other(value) else value
             elif isinstance(source, FromService):
                 arguments[parameter.name] = services[source.type]
             else:
@@ -173,7 +176,7 @@ def _source(
         return FromSlot(offer.slot, may_be_none)
     fits, apart = _classes(fitting, offer.types), _classes(others, offer.types)
     if all(map(_is_askable, fits)):
-        return FromSlot(offer.slot, may_be_none, fits, (object,))
+        return FromSlot(offer.slot, may_be_none, fits, (object, *apart))
     if all(map(_is_askable, apart)):
         return FromSlot(offer.slot, may_be_none, (), apart)
     msg = f"{where} has the parameter {name!r} for one of several types that no value tells apart: use classes"

@@ -165,6 +165,14 @@ def test_a_number_is_given_for_a_float_although_it_is_whole() -> None:
     assert {"paid": None, "label": Label()} == arguments(steps, {0: Label()})
 
 
+def test_a_truth_is_not_given_for_a_float() -> None:
+    """Although Python counts it among the whole numbers: where `True` came, no amount did."""
+    steps = [giving("a", float | bool), needing(paid=float | None, sure=bool | None)]
+
+    assert {"paid": None, "sure": True} == arguments(steps, {0: True})
+    assert {"paid": 5, "sure": None} == arguments(steps, {0: 5})
+
+
 def test_a_type_that_no_value_can_be_asked_for_is_told_apart_by_the_others() -> None:
     """`isinstance` knows no literals: a parameter for one must not make every call raise."""
     steps = [giving("a", Literal["ok"] | Label), needing(word=Literal["ok"] | None, label=Label | None)]
