@@ -52,7 +52,7 @@ class Attempt(Timer):
     begun: float | None = None  #: monotonic; when the user's function was called, where that had to wait
     timed_out: Ended | None = None  #: the report that its timeout has come
     stopped: bool = False  #: cut off by the engine; nothing is reported
-    in_thread: bool = False  #: whether the user's function has begun in a worker thread, where nothing can end it
+    in_thread: bool = False  #: whether the user's function is in a worker thread, where nothing can end it
 
     def fire(self) -> None:
         """The timeout has come."""
