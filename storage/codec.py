@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import time
 from math import isfinite
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 from zlib import crc32
 
@@ -46,7 +47,22 @@ def make_converter() -> Converter:
     converter.register_structure_hook(UUID, lambda text, _: UUID(text))
     converter.register_unstructure_hook(time, time.isoformat)  # orjson loses zeros of the microseconds
     converter.register_structure_hook(time, lambda text, _: time.fromisoformat(text))
+    for kind in (bool, int, float, str):
+        converter.register_structure_hook(kind, _exactly)
     return converter
+
+
+def _exactly(value: object, class_: Callable[[object], Any]) -> object:
+    """A number or a text that says the same as what is given: cattrs alone makes 19 of 19.99, and a text of `None`.
+
+    A text may stand for a number that is written so: the keys of mappings are texts in JSON.
+    """
+    if type(value) is class_:
+        return value
+    found = class_(value)
+    if found != value and str(found) != value:
+        raise ValueError
+    return found
 
 
 class Codec:

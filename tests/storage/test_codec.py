@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +108,43 @@ def test_what_json_cannot_hold_is_refused(value: object) -> None:
     """The error names the class and the remedy, and never the value."""
     with pytest.raises(Unencodable, match="the result of class"):
         codec.encode(value, "the result")
+
+
+@frozen
+class Bill:
+    cents: int = 0
+    rate: float | None = 1.0
+    payer: str = ""
+    paid: bool = False
+    by_month: dict[int, int] = field(factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cents", 19.99),
+        ("cents", "019"),
+        ("rate", 2**60 + 1),
+        ("payer", None),
+        ("payer", True),
+        ("paid", "false"),
+        ("paid", None),
+        ("by_month", {1: 0.5}),
+    ],
+)
+def test_a_value_that_its_type_would_change_is_refused(name: str, value: Any) -> None:
+    """A person who typed 19.99 for cents hears of it, and is not charged 19."""
+    wrong: dict[str, Any] = {name: value}
+    with pytest.raises(Undecodable, match=name):
+        codec.round_trip(Bill(**wrong), Bill, "the input")
+
+
+def test_a_value_that_says_the_same_in_another_type_comes_as_its_own() -> None:
+    """A whole number is a float as well, and the keys of a mapping are texts in JSON."""
+    anything: dict[str, Any] = {"cents": 19.0, "rate": 2, "paid": 1, "by_month": {1: 5}}
+    _, bill = codec.round_trip(Bill(**anything), Bill, "the input")
+    assert (bill.cents, bill.rate, bill.paid, bill.by_month) == (19, 2.0, True, {1: 5})
+    assert [type(one) for one in (bill.cents, bill.rate, bill.paid)] == [int, float, bool]
 
 
 def test_endless_value_is_refused() -> None:
