@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from datetime import time
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -41,7 +42,7 @@ def make_converter() -> Converter:
 
     from cattrs.preconf.orjson import make_converter as make_orjson_converter  # noqa: PLC0415
 
-    converter = make_orjson_converter()
+    converter = make_orjson_converter(unstruct_collection_overrides={AbstractSet: _sorted})
     converter.register_unstructure_hook(Decimal, str)  # exact, as a number in JSON would not be
     converter.register_structure_hook(Decimal, lambda text, _: Decimal(text))
     converter.register_structure_hook(UUID, lambda text, _: UUID(text))
@@ -50,6 +51,14 @@ def make_converter() -> Converter:
     for kind in (bool, int, float, str):
         converter.register_structure_hook(kind, _exactly)
     return converter
+
+
+def _sorted(plain: Iterable[object]) -> list[object]:
+    """The members of a set in an order of their own: that of the set is another one in each process.
+
+    A start that is repeated by the next process must not look like one with another input.
+    """
+    return sorted(plain, key=orjson.dumps)
 
 
 def _exactly(value: object, class_: Callable[[object], Any]) -> object:

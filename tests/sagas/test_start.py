@@ -96,6 +96,24 @@ async def test_an_id_stands_for_one_order_only() -> None:
             await life.coordinator.start(other, Order(5), id="1")
 
 
+async def test_a_set_in_another_order_is_no_other_input() -> None:
+    """Each process has an order of its own for the texts of a set: a repeat from the next one is a repeat."""
+
+    @dataclass(frozen=True)
+    class Parcel:
+        shelves: frozenset[int]
+
+    saga = Saga("parcel", input=Parcel, steps=[effect("pack")])
+    one, other = Parcel(frozenset([0, 1024])), Parcel(frozenset([1024, 0]))
+    assert one == other
+    assert list(one.shelves) != list(other.shelves)
+    async with Life([saga], World()) as life:
+        assert (await life.coordinator.start(saga, one, id="1")).created
+        assert not (await life.coordinator.start(saga, other, id="1")).created
+        with pytest.raises(OrderConflict):
+            await life.coordinator.start(saga, Parcel(frozenset([0])), id="1")
+
+
 async def test_the_id_of_a_purged_order_stays_taken() -> None:
     """After a purge a repeated start tells how the order ended, and starts nothing."""
     world = World()
