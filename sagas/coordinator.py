@@ -149,8 +149,10 @@ class Coordinator:
         check_id("order's id", id)
         saga = access.registry.latest(saga)
         if not isinstance(input, saga.input):
-            raise WrongInput(id, saga.name, saga.input.__name__, type(input).__name__)
+            raise WrongInput(id, saga.name, saga.input, type(input))
         body, value = access.codec.round_trip(input, saga.input, f"the input of saga {saga.name!r}")
+        if type(value) is not type(input):
+            raise WrongInput(id, saga.name, saga.input, type(input))  # a subclass: no step would see its own fields
         result = await self._begin(saga, id, body, value)
         if isinstance(result, Created):
             return Handle(id, created=True, access=access)

@@ -51,10 +51,10 @@ class OrderConflict(OrderError):
 
 
 class WrongInput(OrderError):
-    """The input is not of the class that the saga was defined with; nothing was started."""
+    """The input is not of the class that the saga was defined with, or is of a subclass; nothing was started."""
 
-    def __init__(self, order_id: str, saga: str, wanted: str, found: str) -> None:
-        super().__init__(order_id, f"needs a {wanted} as input of saga {saga!r}, and got a {found}")
+    def __init__(self, order_id: str, saga: str, wanted: type, found: type) -> None:
+        super().__init__(order_id, f"needs a {wanted.__name__} as input of saga {saga!r}, and got a {found.__name__}")
 
 
 class AlreadyFinished(OrderError):

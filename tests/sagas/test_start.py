@@ -160,6 +160,24 @@ async def test_an_input_with_a_field_of_another_type_is_refused_by_the_name_of_t
     )
 
 
+async def test_an_input_of_a_subclass_is_refused() -> None:
+    """It would be read back as the class of the saga: a discount that only the subclass knows would be charged."""
+
+    @dataclass(frozen=True)
+    class Trip:
+        cents: int
+
+    @dataclass(frozen=True)
+    class Discounted(Trip):
+        discount: int
+
+    saga = Saga("trip", input=Trip, steps=[effect("book")])
+    async with Life([saga], World()) as life:
+        with pytest.raises(WrongInput, match=r"needs a Trip .* got a Discounted"):
+            await life.coordinator.start(saga, Discounted(100, 50), id="1")
+        assert life.store.writes == 0
+
+
 async def test_services_are_checked_when_the_coordinator_is_made() -> None:
     """Before any order moves; the error names the step, the parameter and the remedy."""
     with pytest.raises(ServiceMissing, match=r"reserve.*'line'.*provide="):
