@@ -237,11 +237,15 @@ class Access:
 
     async def history(self, order_id: str, after: int) -> AsyncIterator[Transition]:
         """The history of an order above a revision, as far as it has come."""
-        key = (await self.record(order_id)).key
-        while rows := await self.ask(self.store.history(key, after=after, limit=PAGE)):
+        key, full = (await self.record(order_id)).key, True
+        while full:
+            rows = await self.ask(self.store.history(key, after=after, limit=PAGE))
             for row in rows:
                 yield transition(row)
-            after = rows[-1].revision
+                after = row.revision
+            full = len(rows) >= PAGE
+            if not rows:
+                await self.record(order_id)  # it may have been purged meanwhile: then this is not its end
 
     async def watch(self, order_id: str, after: int) -> AsyncIterator[Transition]:
         """The same, then what is added, until the order has ended."""

@@ -1,7 +1,7 @@
 """Following an order: outcome, watch and history."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from atone import (
     AlreadyFinished,
     Coordinator,
+    Handle,
     OrderError,
     OrderNotFound,
     PermanentError,
@@ -21,6 +22,7 @@ from atone import (
     step,
 )
 from atone.actors import Limits
+from atone.sagas import access
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life, later
 from tests.sagas.world import Approve, Order, World, effect, line_of, shop
@@ -228,3 +230,19 @@ async def test_who_waits_beside_the_host_is_told_of_an_order_that_ended_and_was_
         await life.clock.advance(100)
         for waiting in (outcome, watching):
             assert isinstance(waiting.exception(), AlreadyFinished)
+
+
+@pytest.mark.parametrize("follow", [Handle.history, Handle.watch])
+async def test_a_history_that_is_purged_while_it_is_read_does_not_look_whole(
+    follow: Callable[[Handle], AsyncIterator[Transition]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads it page by page is told that the rest is gone, and not that it has come to its end."""
+    monkeypatch.setattr(access, "PAGE", 1)
+    async with Life([shop()], World()) as life:
+        await life.run()
+        reading = follow(life.coordinator.order("1"))
+        assert (await anext(reading)).target == Status.RUNNING
+        await life.clock.advance(10)
+        assert await life.coordinator.purge(older_than=timedelta(seconds=5)) == 1
+        with pytest.raises(AlreadyFinished):
+            await collect(reading)
