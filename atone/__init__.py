@@ -70,6 +70,7 @@ from .storage import (
     Undecodable,
     Unencodable,
     UnsafeStore,
+    make_converter,
 )
 
 __all__ = [
@@ -133,6 +134,7 @@ __all__ = [
     "UnsafeStore",
     "VerbAnswer",
     "WrongInput",
+    "make_converter",
     "parallel",
     "receive",
     "step",

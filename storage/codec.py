@@ -36,6 +36,8 @@ def checksum(revision: int, body: bytes) -> int:
 def make_converter() -> Converter:
     """The converter that is used unless another is given: cattrs, which reads back all that orjson writes.
 
+    A number or a text that its annotation would change is refused. Register hooks with it for classes of your own.
+
     What it needs is imported here, by the process that opens a store, and not by each that imports a saga.
     """
     from decimal import Decimal  # noqa: PLC0415
