@@ -27,7 +27,8 @@ def ended(draft: Draft, event: Ended) -> None:
     if not slot.running or slot.work is not event.work or slot.sent[event.work] != event.number:
         draft.note("LATE", event.slot, event.number, remark=_words(event))
         return
-    draft.progress.deaths = 0
+    if draft.progress.deaths and _clears_deaths(draft, event):
+        draft.progress.deaths = 0
     failure = None if isinstance(event.how, Returned) else event.how.failure
     draft.note(_words(event), event.slot, event.number, failure=failure)
     if isinstance(event.how, Unknown):
@@ -40,6 +41,14 @@ def ended(draft: Draft, event: Ended) -> None:
         _probed(draft, event.slot, event.how)
     else:
         _not_done(draft, event.slot, event.how)
+
+
+def _clears_deaths(draft: Draft, event: Ended) -> bool:
+    """Whether this end shows that the process survives the order.
+
+    A probe says nothing of the action that it asks about, and a member of a group nothing of those still under way.
+    """
+    return event.work is not Work.PROBE and sum(slot.running for slot in draft.progress.slots) == 1
 
 
 def _words(event: Ended) -> str:

@@ -5,13 +5,16 @@ import asyncio
 import pytest
 
 from atone import (
+    DidNotHappen,
     ParkReason,
+    Retry,
     Status,
     VerbAnswer,
+    parallel,
 )
 from tests.manual_runtime import settle
 from tests.sagas.harness import ONCE, Life
-from tests.sagas.world import World, shop
+from tests.sagas.world import World, effect, finding, line_of, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +44,46 @@ async def test_ten_deaths_in_a_row_park_the_order_and_no_other() -> None:
         handle = heir.coordinator.order("poison")
         assert await handle.retry(seen.park.number, by="eve", why="fixed") is VerbAnswer.ACCEPTED
         assert (await heir.outcome("poison")).status is Status.COMPLETED
+
+
+async def test_an_order_whose_action_kills_and_whose_probe_answers_is_parked_as_well() -> None:
+    """That a probe answers says nothing of the call that the process dies in."""
+    world = World()
+    life = Life([line_of(effect("charge", probe=True))], world)
+    async with life:
+        world.script["charge"] = [asyncio.Event()]
+        await life.start()
+        await settle()
+        life.die()
+    for death in range(2, 11):
+        life = life.successor()
+        world.script["charge"], world.script["charge.probe"] = [asyncio.Event()], [finding(DidNotHappen)]
+        async with life:
+            await life.clock.advance_until(lambda death=death: world.count("charge") == death)  # type: ignore[misc]
+            life.die()
+    async with life.successor() as heir:
+        assert (await heir.reach(Status.PARKED)).park.reason is ParkReason.CRASH_LOOP
+    assert world.count("charge") == 10
+
+
+async def test_a_member_that_kills_is_parked_although_another_one_of_its_group_ends_in_each_life() -> None:
+    """The end of one attempt says nothing of another one that is under way."""
+    world = World()
+    pays = effect("pays", retry=Retry(attempts=100, first=1.0, factor=1.0))
+    life = Life([line_of(parallel(effect("kills"), pays))], world)
+    for death in range(1, 11):
+        world.script["kills"], world.script["pays"] = [asyncio.Event()], [OSError("down")]
+        async with life:
+            if death == 1:
+                await life.start()
+            await life.clock.advance_until(lambda death=death: world.count("kills") == death)  # type: ignore[misc]
+            await life.clock.advance_until(lambda death=death: world.count("pays") == death)  # type: ignore[misc]
+            await settle()
+            life.die()
+        life = life.successor()
+    async with life:
+        assert (await life.reach(Status.PARKED)).park.reason is ParkReason.CRASH_LOOP
+    assert world.count("kills") == 10
 
 
 async def test_a_death_long_ago_does_not_count() -> None:
