@@ -85,6 +85,7 @@ class Engine:
         while (runner.busy or supervisor.busy) and runtime.monotonic() < end:
             if supervisor.sick.is_set() or supervisor.stopping:  # nothing that ends now would be recorded
                 return
+            runner.stop_unsent()
             await runtime.sleep(0.005)
 
     async def _run(self, supervisor: Supervisor[OrderState] | None, *, host: bool) -> None:

@@ -111,18 +111,21 @@ class Runner:
 
         What runs in a thread goes on and reports its end as ever: nothing must be sent beside it.
         """
-        for attempt in self._attempts.pop(key, ()):
-            attempt.stopped = True  # before it is asked whether it is in a thread, which says so first, and asks then
-            if attempt.in_thread:
-                attempt.stopped = False
-                self._attempts[key] = (*self._attempts.get(key, ()), attempt)
-            else:
-                self._cut_off(attempt)
+        for attempt in self._attempts.get(key, ()):
+            self._stop(attempt)
 
     def stop_all(self) -> None:
         """Cut off every attempt."""
         for key in list(self._attempts):
             self.stop(key)
+
+    def stop_unsent(self) -> None:
+        """Cut off what still waits for an earlier attempt of its step to end: a leaving host sends nothing more."""
+        ending = {(other.key, other.run.slot) for other in self._stopped.values()}
+        for attempts in list(self._attempts.values()):
+            for attempt in attempts:
+                if attempt.waits and (attempt.key, attempt.run.slot) in ending:
+                    self._stop(attempt)
 
     async def ended(self) -> None:
         """Wait until attempts that were cut off have run their `finally` blocks; await no thread."""
@@ -143,6 +146,14 @@ class Runner:
                 before._give_up(attempt)
         before._attempts.clear()
         self._stopped = before._stopped
+
+    def _stop(self, attempt: Attempt) -> None:
+        attempt.stopped = True  # before it is asked whether it is in a thread, which says so first, and asks then
+        if attempt.in_thread:
+            attempt.stopped = False
+        else:
+            self._forget(attempt)
+            self._cut_off(attempt)
 
     def _cut_off(self, attempt: Attempt) -> None:
         self._give_up(attempt)
@@ -264,15 +275,18 @@ class Runner:
 
     def _report(self, attempt: Attempt, how: Returned | Refused | Unknown | Probed) -> None:
         run = attempt.run
-        others = self._attempts.pop(attempt.key)
-        if len(others) > 1:
-            self._attempts[attempt.key] = tuple([one for one in others if one is not attempt])
+        self._forget(attempt)
         if attempt.timed_out:
             answer = None if isinstance(how, Unknown) else type(how).__name__.lower()
             self.post(attempt.key, Late(run.slot, run.work, run.number, answer))
         else:
             self.timers.cancel(attempt)
             self.post(attempt.key, Ended(run.slot, run.work, run.number, how))
+
+    def _forget(self, attempt: Attempt) -> None:
+        others = self._attempts.pop(attempt.key)
+        if len(others) > 1:
+            self._attempts[attempt.key] = tuple([one for one in others if one is not attempt])
 
 
 _NOBODY = StepContext(key="")

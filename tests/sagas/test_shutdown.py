@@ -13,6 +13,7 @@ from atone import (
     Retry,
     Saga,
     Status,
+    StepContext,
     parallel,
     receive,
     step,
@@ -354,3 +355,34 @@ async def test_a_request_that_came_meanwhile_makes_no_attempt_be_sent_twice(what
         assert "INTERRUPTED" not in await heir.events()
     assert len(world.log) == len(set(world.log))
     assert set(attempts(world.log).values()) == {1}
+
+
+async def test_an_attempt_that_waits_for_the_one_before_it_is_not_sent_while_the_host_leaves() -> None:
+    """Nor is it waited for: it has not begun, and the next host sends it."""
+    log: list[str] = []
+    closing = asyncio.Event()
+
+    async def charge(ctx: StepContext) -> None:
+        log.append(f"charge#{ctx.attempt}")
+        try:
+            await (asyncio.Event().wait() if ctx.attempt == 1 else asyncio.sleep(0))
+        finally:
+            await closing.wait()
+
+    saga = Saga("s", input=Order, steps=[step(read_only=True)(charge)])
+    async with Life([saga], World(), options={"overlap_grace": 90}) as life:
+        await life.start()
+        await settle()
+        supervisor = life.coordinator._access.supervisor
+        assert supervisor is not None
+        supervisor.stand_down("as if the lease had not been renewed")
+        await life.clock.advance(5)
+        leaving = life.leaving()
+        await life.clock.advance(0.5)
+        closing.set()
+        await life.clock.advance(0.5)
+        assert leaving.done()
+        assert log == ["charge#1"]
+    async with life.successor() as heir:
+        assert (await heir.outcome()).status is Status.COMPLETED
+    assert log == ["charge#1", "charge#3"]
