@@ -150,17 +150,17 @@ def _climb(draft: Draft, index: int, *, ask: bool, delay: float) -> None:
     """Take the next rung: probe, retry, or give up. Once the order turns back, only the debt counts."""
     slot = draft.slot(index)
     if draft.progress.reason is not None:
-        _give_up(draft, index)
+        give_up(draft, index)
     elif ask and slot.doubt and draft.saga.calls[index][Work.PROBE] is not None:
         draft.spend(index, Work.PROBE, 0)
         draft.schedule(index, Work.PROBE)
     elif draft.may_retry(index):
         draft.schedule(index, Work.ACTION, delay)
     else:
-        _give_up(draft, index)
+        give_up(draft, index)
 
 
-def _give_up(draft: Draft, index: int) -> None:
+def give_up(draft: Draft, index: int) -> None:
     """No rung is left. What that means for the order depends on the zone, and is the planner's to say."""
     slot = draft.slot(index)
     draft.idle(index, StepStatus.IN_DOUBT if slot.doubt else StepStatus.FAILED)

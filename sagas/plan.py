@@ -15,7 +15,7 @@ from typing import Any
 from ..actors import Begin, Due, Moment, Resumed
 from .draft import Draft, Plan
 from .events import Arrived, Control, Ended, Evaluate, Evaluated, Event, Late, Overlap
-from .ladder import ended, late, resumed
+from .ladder import ended, give_up, late, resumed
 from .progress import CauseKind, Failure, ParkReason, Progress, Reason, Status, StepStatus, Work
 from .receive import Receive
 from .saga import Saga, Zone
@@ -73,6 +73,8 @@ def _perform(draft: Draft, node: tuple[int, ...]) -> bool:
     slots = draft.progress.slots
     waiting = [index for index in node if slots[index].status not in _PASSED]
     for index in waiting:
+        if _is_spent(draft, index):
+            give_up(draft, index)
         if lost(slots[index]):
             _lose(draft, index)
             return False
@@ -81,6 +83,13 @@ def _perform(draft: Draft, node: tuple[int, ...]) -> bool:
         if slot.status is StepStatus.PENDING or draft.ready(slot):
             draft.run(index, slot.work or Work.ACTION)
     return not waiting
+
+
+def _is_spent(draft: Draft, index: int) -> bool:
+    """Whether a retry was scheduled by a release in which the step was still repeatable."""
+    slot = draft.progress.slots[index]
+    scheduled = slot.work is Work.ACTION and not slot.running and slot.sent[Work.ACTION] > 0
+    return scheduled and not draft.saga.step(index).repeatable
 
 
 def _lose(draft: Draft, index: int) -> None:

@@ -146,3 +146,18 @@ async def test_an_end_can_be_read_without_the_definition() -> None:
         handle: Handle = heir.coordinator.order("old")
         assert (await handle.status()).status is Status.COMPLETED
         assert (await handle.outcome()).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(("pivot", "status"), [(False, Status.COMPENSATED), (True, Status.PARKED)])
+async def test_a_retry_that_a_release_before_has_scheduled_is_not_sent_once_the_step_must_not_be_repeated(
+    pivot: bool, status: Status
+) -> None:
+    """Whoever finds that a participant takes a repeat for new, and says so, must not pay for it once more."""
+    world = World()
+    world.script["charge"] = [OSError("lost")]
+    retry = Retry(first=30.0, jitter=0.0)
+    life = await leave_one(world, line_of(effect("charge", pivot=pivot, undo=not pivot, retry=retry)))
+    once = line_of(effect("charge", pivot=pivot, undo=not pivot, retry=retry, repeatable=False))
+    async with life.successor(once) as heir:
+        await heir.reach(status, "old")
+    assert world.count("charge") == 1

@@ -184,7 +184,7 @@ def cut_off_is_failed() -> Planted:
     def cut_off(draft: Draft, index: int, work: Work) -> None:
         if work is Work.ACTION:
             ladder._in_doubt(draft, index, ladder._CUT_OFF)
-            ladder._give_up(draft, index)
+            ladder.give_up(draft, index)
         else:
             real(draft, index, work)
 
