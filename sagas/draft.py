@@ -89,7 +89,7 @@ class Draft:
         """Commit the intent of one more attempt, and ask for it to be sent."""
         slot = self.slot(index)
         if slot.lingers is not None:
-            self.overlap(index, slot.sent[Work.ACTION])
+            self.overlap(index, slot.sent[Work.COMPENSATION] or slot.sent[Work.ACTION])
         slot.work, slot.running, slot.due, slot.lingers = work, True, None, None
         number = slot.sent[work] + 1
         slot.sent = counted(slot.sent, work, number)

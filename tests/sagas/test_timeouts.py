@@ -241,3 +241,21 @@ async def test_a_result_that_cannot_be_stored_is_doubt() -> None:
     async with Life([line_of(effect("a", retry=ONCE))], world) as life:
         assert (await life.run()).status is Status.COMPENSATED
     assert world.given == [("a", None)]
+
+
+async def test_the_history_says_which_compensation_goes_on_beside_the_next() -> None:
+    """By its own number: the action may have had more attempts."""
+    world, closing = World(refuses={"b"}), asyncio.Event()
+
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await closing.wait()
+
+    world.script["a"], world.script["a.undo"] = [OSError("1"), OSError("2")], [hang]
+    async with Life([line_of(effect("a"), effect("b"))], world) as life:
+        assert (await life.run()).status is Status.COMPENSATED
+        beside = [one async for one in life.coordinator.order("1").history() if one.event == "OVERLAP"]
+        assert [(one.step, one.attempt, one.begun) for one in beside] == [("a", 1, ("a/compensation/2",))]
+        closing.set()
