@@ -87,7 +87,7 @@ class Handle:
         """Say what really happened: the step's result (for a compensation: `None`), or `DID_NOT_HAPPEN`.
 
         Raises `Unencodable` or `Undecodable` for a result that does not fit the step, and `OrderError` in a process
-        that does not know the saga.
+        that does not know the saga, or cannot read the order.
         """
         happened = not isinstance(result, _DidNotHappen)
         body = await self._encode(result) if happened else None
@@ -122,6 +122,8 @@ class Handle:
         if saga is None:
             raise OrderError(self.id, "cannot be resolved here: this process lacks its saga, so register it")
         park = (await self.status()).park
+        if park is not None and park.reason is ParkReason.SNAPSHOT and result is not None:
+            raise OrderError(self.id, "cannot be resolved with a result: it cannot be read, so nobody knows its step")
         if park is None or park.step is None or park.reason is ParkReason.COMPENSATION:
             return None
         return result_bytes(access.codec, saga, park.step, result)

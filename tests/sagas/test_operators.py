@@ -1,15 +1,20 @@
 """Parked orders, and what people may do about them."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from attrs import field, make_class
 
 from atone import (
     DID_NOT_HAPPEN,
+    AnswerPending,
     CauseKind,
     Handle,
+    OrderError,
     ParkReason,
     Retry,
+    Saga,
     Status,
     StepStatus,
     Undecodable,
@@ -17,7 +22,7 @@ from atone import (
 )
 from atone.sagas.views import OrderStatus
 from tests.manual_runtime import settle
-from tests.sagas.harness import ONCE, TWICE, Life
+from tests.sagas.harness import ONCE, TWICE, Life, later
 from tests.sagas.world import World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
@@ -266,3 +271,28 @@ async def test_a_suspended_order_may_be_abandoned() -> None:
     assert outcome.status is Status.ABANDONED
     assert outcome.cause.kind is CauseKind.OPERATOR
     assert "reserve.undo#1" not in world.log
+
+
+async def test_a_result_for_an_order_that_cannot_be_read_is_refused_and_not_lost() -> None:
+    """The request would be kept, and be decided without the result by the first host that can read the order."""
+    world = World()
+    ship = effect("ship", pivot=True, undo=False, retry=ONCE)
+    world.script["ship"] = [LINE_DOWN]
+    saga = line_of(ship)
+    unreadable: Saga[Any] = Saga("line", input=make_class("Order", {"cents": field(type=int)}), steps=[ship])
+    async with Life([saga], world) as life:
+        _, seen = await parked(life, ParkReason.IN_DOUBT)
+    async with life.successor(unreadable) as heir:
+        handle = heir.coordinator.order("1")
+        suspending = later(handle.suspend(by="eve", why="a moment"))
+        await heir.clock.advance_until(suspending.done)
+        assert isinstance(suspending.exception(), AnswerPending)
+        with pytest.raises(OrderError, match="cannot be read"):
+            await heir.survive(handle.resolve(number(seen), saga.results[0](7), by="eve", why="asked"))
+    async with life.successor(saga) as healed:
+        handle = healed.coordinator.order("1")
+        await healed.clock.advance(2)
+        answer = await handle.resolve(number(seen), saga.results[0](7), by="eve", why="asked")
+        assert answer is VerbAnswer.ACCEPTED
+        await handle.resume(by="eve", why="go on")
+        assert (await healed.outcome()).result(ship) == saga.results[0](7)

@@ -26,7 +26,8 @@ suspended and not parked carries `None`.) `NOT_APPLICABLE` and `STALE` change no
 the answer is on disk before it is given.
 
 An order that is parked with `DEFINITION` or `SNAPSHOT` cannot be read by this process: requests are kept, raise
-`AnswerPending`, and are decided by the first host that can read it.
+`AnswerPending`, and are decided by the first host that can read it. Only a `resolve` with a result is refused
+(`OrderError`): the result could not be checked.
 
 """
 
