@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import define, field
 
+from ..storage import Codec, TooLarge, Unencodable
 from .spy import Flaw
 
 _CONTAINERS = (dict, list, set, bytearray, deque, type(os.environ))
@@ -90,6 +91,26 @@ def _places(function: Callable[..., Any]) -> Iterator[tuple[str, Mapping[str, ob
         for owner, attribute in names.attributes:
             if owner == name and _has(held.get(attribute), _CONTAINERS + _PLAIN):
                 yield f"{name}.{attribute}", held, attribute
+
+
+@contextmanager
+def sharing(given: Mapping[str, object], codec: Codec, note: Callable[[Flaw, str], None]) -> Generator[None]:
+    """Notice that a function changes what it is given: its next attempt is given the same, or what is on disk."""
+
+    def written(name: str) -> bytes | None:
+        try:
+            return codec.encode(given[name], name)
+        except (Unencodable, TooLarge):
+            return None
+
+    before = {name: written(name) for name in given}
+    try:
+        yield
+    finally:
+        for name, was in before.items():
+            if written(name) != was:
+                what = "which it shares with its next attempt: make that class frozen"
+                note(Flaw.MEMORY, f"changes {name!r}, {what}")
 
 
 @contextmanager

@@ -14,14 +14,14 @@ from attrs import define, field
 
 from ..sagas import DidNotHappen, Happened, NeverWillHappen, PermanentError, Saga, StepContext, StillUnknown
 from ..sagas.context import idempotency_key
-from ..sagas.inject import resolve_services
+from ..sagas.inject import FromInput, FromSlot, resolve_services
 from ..sagas.progress import Work
 from ..sagas.registry import Registry
 from ..sagas.runner import NO_ANSWER
 from ..storage import Codec, TooLarge, Undecodable, Unencodable
 from .indoors import OutsideWorld
 from .loop import SimLoop
-from .memory import remembering
+from .memory import remembering, sharing
 from .outcomes import Fate
 from .patience import Patience
 from .services import FakeService
@@ -197,7 +197,9 @@ class Stage:
             if not left_by_an_error:
                 self.note(flaw, f"step {name!r} {what}")
 
-        with spying(note, is_async=call.is_async), awaiting(note), remembering(call.function, note):
+        stored = [one.name for one in binding.parameters if isinstance(one.source, (FromInput, FromSlot))]
+        shared = sharing({name: arguments[name] for name in stored}, self.codec, note)
+        with spying(note, is_async=call.is_async), awaiting(note), remembering(call.function, note), shared:
             result = self._loop.call(self.patience.call(call, arguments))
         self._clear_up(note)
         if inspect.iscoroutine(result):

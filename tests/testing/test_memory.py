@@ -5,13 +5,15 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as entry
 from typing import Any
 
 import pytest
+from attrs import define, field
 
-from atone import StepContext
-from atone.testing import Flaw
+from atone import Saga, StepContext, step
+from atone.testing import Flaw, rehearse
 from tests.testing.shop import Order
 from tests.testing.test_rehearsal import flaws
 
@@ -27,7 +29,7 @@ _LOG = logging.getLogger("shop")
 class Books:
     """Somebody's object in a module."""
 
-    paid: dict[str, bool] = field(default_factory=dict)
+    paid: dict[str, bool] = entry(default_factory=dict)
     number: int = 0
     connection: object = None
 
@@ -123,6 +125,40 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_in_memory_only_is_named(act: Callable[..., Any], name: str) -> None:
     """Whichever way the step keeps it."""
     assert flaws(act, None, pivot=True) == {Flaw.MEMORY: f"step 'pay' changes {name!r}, which is in memory only"}
+
+
+@define
+class Basket:
+    """An input that is not frozen."""
+
+    cents: int = 1000
+    items: list[str] = field(factory=list)
+
+
+async def discounts(basket: Basket) -> None:
+    """Take something off: of what the next attempt is given."""
+    basket.cents -= 100
+
+
+async def packs(basket: Basket) -> None:
+    """The same, deeper within."""
+    basket.items.append("wrapping")
+
+
+async def weighs(basket: Basket) -> int:
+    """Change a list of its own."""
+    items = list(basket.items)
+    items.append("wrapping")
+    return len(items)
+
+
+@pytest.mark.parametrize(("act", "changes"), [(discounts, True), (packs, True), (weighs, False)])
+def test_a_step_that_changes_what_it_is_given_is_named(act: Callable[..., Any], changes: bool) -> None:
+    """Its next attempt is given the changed one, or the old one when the process has started anew meanwhile."""
+    saga = Saga("basket", input=Basket, steps=[step(pivot=True)(act)])
+    found = {one.check: one.detail for one in rehearse(saga, Basket())}
+    what = f"step {act.__name__!r} changes 'basket', which it shares with its next attempt: make that class frozen"
+    assert found == ({Flaw.MEMORY: what} if changes else {})
 
 
 async def connects(order: Order) -> None:
