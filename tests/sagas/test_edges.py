@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -11,7 +10,7 @@ from atone import AnswerPending, Saga, Status, StepContext, StoreUnavailable, re
 from atone.storage.codec import make_converter
 from tests.manual_runtime import Clock, ManualRuntime, settle, until
 from tests.sagas.harness import ONCE, TWICE, Life, later
-from tests.sagas.world import Approve, Order, World, effect, line_of, shop
+from tests.sagas.world import Approve, Order, World, deaf, effect, line_of, shop
 
 T = TypeVar("T")
 
@@ -55,13 +54,7 @@ async def test_a_start_whose_commit_comes_after_a_takeover_begins_nothing() -> N
 async def test_an_end_is_told_while_an_attempt_still_lingers() -> None:
     """The order is compensated after the grace, and whoever asks then learns it from the disk."""
     world, gate = World(), asyncio.Event()
-
-    async def stubborn() -> None:
-        while not gate.is_set():
-            with suppress(asyncio.CancelledError):
-                await gate.wait()
-
-    world.script["charge"] = [stubborn]
+    world.script["charge"] = [deaf(gate)]
     async with Life([shop(ONCE)], world, options={"overlap_grace": 5}) as life:
         await life.start()
         await life.reach(Status.COMPENSATED)

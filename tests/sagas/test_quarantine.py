@@ -26,7 +26,7 @@ from atone.sagas.views import OrderStatus
 from atone.storage import Snapshot
 from tests.manual_runtime import settle
 from tests.sagas.harness import TWICE, Life, later
-from tests.sagas.world import Approve, Line, Order, World, effect, line_of, shop
+from tests.sagas.world import Approve, Line, Order, World, effect, line_of, shop, slow_to_end
 
 pytestmark = pytest.mark.anyio
 
@@ -217,14 +217,7 @@ async def test_an_order_set_aside_waits_no_longer_than_the_grace_for_a_thread_th
 async def test_an_order_that_has_ended_is_not_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attempt outlives it, and its actor crashes once too often at the news of that: its end stands."""
     world, closing = World(), asyncio.Event()
-
-    async def slow_to_end() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await closing.wait()
-
-    world.script["charge"] = [slow_to_end]
+    world.script["charge"] = [slow_to_end(closing)]
     saga = line_of(effect("charge", undo=False, pivot=True, timeout=1.0))
     async with Life([saga], world, options={"limits": TOUCHY, "overlap_grace": 1.0}) as life:
         handle = await life.start()

@@ -21,7 +21,7 @@ from atone import (
 from atone.storage import Disk
 from tests.manual_runtime import settle
 from tests.sagas.harness import ONCE, TWICE, Life, attempts, certainly_gone, later
-from tests.sagas.world import Approve, Order, World, effect, line_of, shop
+from tests.sagas.world import Approve, Order, World, effect, line_of, shop, slow_to_end
 
 pytestmark = pytest.mark.anyio
 
@@ -137,14 +137,7 @@ async def test_finally_blocks_of_attempts_cut_off_are_run() -> None:
 async def test_an_attempt_that_does_not_end_holds_up_a_leave_for_a_moment_only() -> None:
     """A second by the clock of the runtime, whatever its `finally` block still waits for."""
     world, gate = World(), asyncio.Event()
-
-    async def stubborn() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await gate.wait()
-
-    world.script["charge"] = [stubborn]
+    world.script["charge"] = [slow_to_end(gate)]
     async with Life([shop()], world, options={"shutdown_grace": 0}) as life:
         await life.start()
         await settle()

@@ -108,6 +108,16 @@ async def test_who_reads_while_the_store_is_opened_again_does_not_have_it_opened
         assert recovered == 1
 
 
+async def takes_over(second: Coordinator) -> None:
+    """The host has left: it comes to host before long, and leaves as well."""
+    try:
+        async with asyncio.timeout(10):
+            while not second.hosting:  # noqa: ASYNC110  # a real file and real time: it tells nobody
+                await asyncio.sleep(0.05)
+    finally:
+        await second.__aexit__(None, None, None)
+
+
 async def test_a_claim_that_met_a_full_disk_is_tried_again(tmp_path: Path) -> None:
     """On a real file: the writer refuses everything until the store is opened again, and somebody must do so."""
     store = FullOnce(tmp_path / "orders.db")
@@ -116,12 +126,7 @@ async def test_a_claim_that_met_a_full_disk_is_tried_again(tmp_path: Path) -> No
     async with first:
         await second.__aenter__()
         store.full = True
-    try:
-        async with asyncio.timeout(10):
-            while not second.hosting:  # noqa: ASYNC110  # a real file and real time: it tells nobody
-                await asyncio.sleep(0.05)
-    finally:
-        await second.__aexit__(None, None, None)
+    await takes_over(second)
 
 
 async def test_a_standby_takes_over_although_its_file_was_locked_while_it_was_opened_again(tmp_path: Path) -> None:
@@ -135,12 +140,7 @@ async def test_a_standby_takes_over_although_its_file_was_locked_while_it_was_op
             other.execute("begin immediate")
             with pytest.raises(StoreUnavailable):
                 await store.recover()
-    try:
-        async with asyncio.timeout(10):
-            while not second.hosting:  # noqa: ASYNC110  # a real file and real time: it tells nobody
-                await asyncio.sleep(0.05)
-    finally:
-        await second.__aexit__(None, None, None)
+    await takes_over(second)
 
 
 @pytest.mark.parametrize("host", [True, False])

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from atone.storage import Advance, Write
 from tests.faulty_store import When
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life, later
-from tests.sagas.world import Approve, Order, World, line_of, shop
+from tests.sagas.world import Approve, Order, World, deaf, line_of, shop, slow_to_end
 
 pytestmark = pytest.mark.anyio
 
@@ -178,14 +177,7 @@ async def test_an_attempt_that_was_cut_off_and_has_not_ended_is_not_joined_by_a_
 ) -> None:
     """Its `finally` block still talks to the participant: the retry waits for it, and has its whole time then."""
     world, closing = World(), asyncio.Event()
-
-    async def slow_to_end() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await closing.wait()
-
-    world.script["charge"] = [slow_to_end]
+    world.script["charge"] = [slow_to_end(closing)]
     async with Life([shop()], world, options={"overlap_grace": 90}) as life:
         await life.start()
         await settle()
@@ -204,13 +196,7 @@ async def test_an_attempt_that_was_cut_off_and_has_not_ended_is_not_joined_by_a_
 async def test_the_grace_bounds_the_wait_for_what_was_cut_off_and_the_history_says_so() -> None:
     """An attempt that will not end is joined by the next one, as one that timed out is."""
     world, closing = World(), asyncio.Event()
-
-    async def deaf() -> None:
-        while not closing.is_set():
-            with suppress(asyncio.CancelledError):
-                await closing.wait()
-
-    world.script["charge"] = [deaf]
+    world.script["charge"] = [deaf(closing)]
     async with Life([shop()], world, options={"overlap_grace": 10}) as life:
         await life.start()
         await settle()

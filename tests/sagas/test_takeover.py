@@ -128,6 +128,14 @@ async def test_a_fenced_host_hosts_again_when_the_other_leaves() -> None:
         assert (await first.run()).status is Status.COMPLETED
 
 
+async def loses_and_regains(first: Life) -> None:
+    """Another process takes the lease from it, and dies of that."""
+    async with first.beside(is_gone=certainly_gone) as second:
+        second.die()
+    await first.clock.advance(20)
+    assert first.coordinator.hosting
+
+
 async def test_a_host_that_hosts_again_sends_nothing_beside_its_own_thread() -> None:
     """What it began before it lost the lease still runs: nothing can end a thread."""
     gate = asyncio.Event()
@@ -140,10 +148,7 @@ async def test_a_host_that_hosts_again_sends_nothing_beside_its_own_thread() -> 
         first.runtime.gate = gate
         await first.start()
         await settle()
-        async with first.beside(is_gone=certainly_gone) as second:
-            second.die()
-        await first.clock.advance(20)
-        assert first.coordinator.hosting
+        await loses_and_regains(first)
         assert calls == [1]
         gate.set()
         assert (await first.outcome()).status is Status.COMPLETED
@@ -157,10 +162,7 @@ async def test_a_host_that_hosts_again_and_leaves_awaits_no_thread_of_before() -
         first.runtime.gate = asyncio.Event()
         await first.start()
         await settle()
-        async with first.beside(is_gone=certainly_gone) as second:
-            second.die()
-        await first.clock.advance(20)
-        assert first.coordinator.hosting
+        await loses_and_regains(first)
         leaving = first.leaving()
         await settle()
         assert leaving.done()

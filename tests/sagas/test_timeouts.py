@@ -15,22 +15,9 @@ from atone import (
 )
 from tests.manual_runtime import settle
 from tests.sagas.harness import ONCE, TWICE, Life
-from tests.sagas.world import World, effect, finding, line_of
+from tests.sagas.world import World, deaf, effect, finding, line_of
 
 pytestmark = pytest.mark.anyio
-
-
-def deaf(gate: asyncio.Event) -> object:
-    """An attempt that cannot be ended from outside, and returns when the gate opens."""
-
-    async def wait() -> None:
-        while not gate.is_set():
-            try:
-                await gate.wait()
-            except asyncio.CancelledError:
-                continue
-
-    return wait
 
 
 async def test_an_attempt_in_doubt_is_repeated_after_its_backoff() -> None:
@@ -162,7 +149,7 @@ async def test_a_timeout_leaves_the_attempt_in_doubt_at_once() -> None:
 async def test_the_retry_waits_until_the_attempt_has_really_ended() -> None:
     """An attempt that does not heed the cancel holds the next one back; its late answer changes nothing."""
     world, gate = World(), asyncio.Event()
-    world.script["a"] = [deaf(gate)]  # type: ignore[list-item]
+    world.script["a"] = [deaf(gate)]
     async with Life([line_of(effect("a", timeout=5, retry=TWICE))], world) as life:
         await life.start()
         await life.clock.advance(20)
@@ -179,7 +166,7 @@ async def test_the_retry_waits_until_the_attempt_has_really_ended() -> None:
 async def test_the_grace_bounds_the_wait_and_the_history_says_so() -> None:
     """After `overlap_grace` the next attempt is sent although the first still runs."""
     world, gate = World(), asyncio.Event()
-    world.script["a"] = [deaf(gate)]  # type: ignore[list-item]
+    world.script["a"] = [deaf(gate)]
     async with Life([line_of(effect("a", timeout=5, retry=TWICE))], world, options={"overlap_grace": 10}) as life:
         await life.start()
         await life.clock.advance(14)
@@ -196,7 +183,7 @@ async def test_the_grace_bounds_the_wait_and_the_history_says_so() -> None:
 async def test_the_compensation_too_waits_for_an_attempt_that_lingers() -> None:
     """Otherwise it could be undone before it is done."""
     world, gate = World(), asyncio.Event()
-    world.script["a"] = [deaf(gate)]  # type: ignore[list-item]
+    world.script["a"] = [deaf(gate)]
     async with Life([line_of(effect("a", timeout=5, retry=ONCE))], world) as life:
         await life.start()
         await life.clock.advance(20)
@@ -209,7 +196,7 @@ async def test_the_compensation_too_waits_for_an_attempt_that_lingers() -> None:
 async def test_a_late_answer_never_changes_state() -> None:
     """An attempt that returns after it was given up is not taken for a success."""
     world, gate = World(), asyncio.Event()
-    world.script["a"] = [deaf(gate)]  # type: ignore[list-item]
+    world.script["a"] = [deaf(gate)]
     async with Life([line_of(effect("a", timeout=5, retry=ONCE))], world, options={"overlap_grace": 1}) as life:
         await life.start()
         await life.clock.advance(10)

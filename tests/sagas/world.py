@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from attrs import define, field, frozen, make_class
@@ -163,6 +164,29 @@ def finding(found: Any) -> Callable[[], Awaitable[object]]:
         return found
 
     return answer
+
+
+def deaf(gate: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """An attempt that cannot be ended from outside, and returns when the gate opens."""
+
+    async def wait() -> None:
+        while not gate.is_set():
+            with suppress(asyncio.CancelledError):
+                await gate.wait()
+
+    return wait
+
+
+def slow_to_end(gate: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """An attempt that does nothing until it is cut off, and ends when the gate opens."""
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await gate.wait()
+
+    return wait
 
 
 def line_of(*steps: Any, **options: Any) -> Saga[Order]:
