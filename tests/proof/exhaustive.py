@@ -172,8 +172,8 @@ TRIALS = {
     ),
     "shop": Trial(shop.shop_saga, _LARGE, (domain.Approve("ann"),), SHOP),
 }
-#: of which the recovery is killed wherever anything has moved; in the others before every callback as well
-LARGEST = ("shop", "grouped", "silent")
+#: of which the recovery is killed before every callback; in the others wherever anything has moved
+CLOSELY = ("readme", "once", "service")
 
 
 @frozen
@@ -235,7 +235,7 @@ def _kill(seed: int, point: Point, counts: Counts) -> None:
         seen = campaign.play(point.history, watch=point.deeper)
         counts.crash_points += 1
         if point.deeper:
-            campaign.every = point.saga not in LARGEST
+            campaign.every = point.saga in CLOSELY
             for second in campaign.points(seen, point.history.crashes[0]):
                 campaign.play(evolve(point.history, crashes=(*point.history.crashes, second)))
                 counts.crash_points += 1
