@@ -194,7 +194,8 @@ def prepare(seed: int, _size: int, _folder: Path) -> Case:
         counts = Counts()
         share = (index + seed * _ROUND) % SHARES
         for point in points[share::SHARES] if index < SHARES else ():
-            _kill(seed, point, counts)
+            if not counts.violations:  # which are told when the share is over
+                _kill(seed, point, counts)
         return counts
 
     return case

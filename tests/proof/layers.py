@@ -33,7 +33,7 @@ LAYERS = {
     "io_faults": Kind(2_000, "io_faults", 0.02),
     "power_loss": Kind(50_000, "images", 0.08),
     "hostile": Kind(20_000, "hostile_rows", 0.025),
-    "machines": Kind(1_000, "examples", simulated=True),
+    "machines": Kind(400, "examples", simulated=True),
     "full_disk": Kind(10, "io_faults"),
     "scenarios": Kind(4_000, "histories", simulated=True),
 }
