@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from attrs import define, field
-from hypothesis import currently_in_test_context
 
 from .services import FakeService
 from .world import World
@@ -23,12 +23,12 @@ class Expected:
 
     def death(self, point: str) -> None:
         """A process is to die at a named point."""
-        if not currently_in_test_context():
+        if not _is_drawn():
             self._points[point] = None
 
     def callback(self, number: int) -> None:
         """A process is to die before a callback."""
-        if not currently_in_test_context():
+        if not _is_drawn():
             self._callbacks.append(number)
 
     def may_happen(self, *calls: str) -> None:
@@ -37,7 +37,7 @@ class Expected:
 
     def missing(self, services: Iterable[FakeService]) -> str | None:
         """What has not come, and what to do about it."""
-        if not self.certain or currently_in_test_context():
+        if not self.certain or _is_drawn():
             return None
         for point in self._points:
             if point in self.world.armed:
@@ -62,3 +62,9 @@ class Expected:
                         f"shows nothing: see to it that it is called, or leave the plan out"
                     )
         return None
+
+
+def _is_drawn() -> bool:
+    """Whether Hypothesis draws what happens. Where nobody has imported it, it draws nothing, and need not be there."""
+    hypothesis = sys.modules.get("hypothesis")
+    return hypothesis is not None and bool(hypothesis.currently_in_test_context())

@@ -1,6 +1,7 @@
 """The machine that Hypothesis drives."""
 
 import builtins
+import subprocess
 import sys
 import unittest
 from collections import Counter
@@ -256,8 +257,14 @@ def test_it_is_a_test_case() -> None:
     assert issubclass(Shop.TestCase, unittest.TestCase)
 
 
+def test_the_rest_of_the_kit_needs_no_hypothesis() -> None:
+    """A simulation runs where it is not installed."""
+    program = "import sys; sys.modules['hypothesis'] = None; from atone.testing import Simulation; Simulation().ends()"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_without_hypothesis_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the rest of the kit works."""
+    """By each of those that need it."""
     import_ = builtins.__import__
 
     def refuse(name: str, *args: Any, **options: Any) -> Any:
