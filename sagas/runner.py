@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
@@ -53,6 +53,7 @@ class Attempt(Timer):
     timed_out: Ended | None = None  #: the report that its timeout has come
     stopped: bool = False  #: cut off by the engine; nothing is reported
     in_thread: bool = False  #: whether the user's function is in a worker thread, where nothing can end it
+    unwanted: bool = False  #: was to be cut off while it was there; it may end, and not begin anything more
 
     def fire(self) -> None:
         """The timeout has come."""
@@ -150,7 +151,7 @@ class Runner:
     def _stop(self, attempt: Attempt) -> None:
         attempt.stopped = True  # before it is asked whether it is in a thread, which says so first, and asks then
         if attempt.in_thread:
-            attempt.stopped = False
+            attempt.stopped, attempt.unwanted = False, True
         else:
             self._forget(attempt)
             self._cut_off(attempt)
@@ -184,11 +185,8 @@ class Runner:
                 result = await call.function(**self._arguments(attempt))
             else:
                 result = await self.runtime.in_thread(partial(attempt.call_in_thread, self._arguments(attempt)))
-                if inspect.isawaitable(result):  # a decorator hid that it is an `async def`: nothing has been done yet
-                    attempt.in_thread = False
-                    if attempt.timed_out or attempt.stopped:
-                        attempt.task.cancel()  # nobody could, as long as it was in a thread
-                    result = await result
+                if inspect.isawaitable(result):
+                    result = await self._hidden(attempt, result)
             how = self._stored(attempt, result) if attempt.run.work is Work.ACTION else self._found(attempt, result)
         except PermanentError as error:
             how = Refused(failure(error))
@@ -198,6 +196,17 @@ class Runner:
             how = Unknown(failure(error))
         if not attempt.stopped:
             self._report(attempt, how)
+
+    async def _hidden(self, attempt: Attempt, call: Awaitable[object]) -> object:
+        """Make the call of an `async def` that a decorator hid: nothing has been done yet, and nothing is done late."""
+        attempt.in_thread = False
+        if attempt.timed_out or attempt.stopped or attempt.unwanted:
+            if inspect.iscoroutine(call):
+                call.close()
+                msg = "the attempt was to end before its decorator had called it, and was not sent"
+                raise TimeoutError(msg)
+            attempt.task.cancel()  # it may be under way, and nobody could ask it to end as long as a thread had it
+        return await call
 
     async def _ending(self, attempt: Attempt) -> None:
         """Wait until what was cut off of this step has ended, or has had its grace."""

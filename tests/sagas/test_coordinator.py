@@ -28,7 +28,7 @@ from atone import (
 )
 from atone.storage import Store
 from tests.manual_runtime import settle, until
-from tests.sagas.harness import ONCE, TWICE, Life
+from tests.sagas.harness import ONCE, TWICE, Life, certainly_gone
 from tests.sagas.world import Order, World, effect, line_of, shop
 
 pytestmark = pytest.mark.anyio
@@ -313,7 +313,54 @@ async def test_an_attempt_behind_a_decorator_ends_with_its_timeout() -> None:
         assert [one - began for one in ended] == [pytest.approx(1, abs=0.1)]
 
 
-async def test_what_a_decorator_returns_after_the_timeout_is_asked_to_end() -> None:
+def behind_a_decorator(log: list[str]) -> Saga[Order]:
+    """A charge whose decorator hides that it is an `async def`, and its refund."""
+
+    async def charge() -> None:
+        log.append("charge")
+
+    def hidden() -> Any:
+        return charge()
+
+    made = step(name="charge", timeout=1, retry=ONCE)(hidden)
+
+    @made.compensation
+    async def refund() -> None:
+        log.append("refund")
+
+    return Saga("s", input=Order, steps=[made])
+
+
+async def test_what_a_decorator_returns_after_the_timeout_is_not_begun() -> None:
+    """Its compensation may have been acknowledged while the decorator was busy in a thread."""
+    log: list[str] = []
+    async with Life([behind_a_decorator(log)], World(), options={"overlap_grace": 5}) as life:
+        life.runtime.gate = asyncio.Event()
+        await life.start()
+        assert (await life.outcome()).status is Status.COMPENSATED
+        life.runtime.gate.set()
+        await settle()
+        assert log == ["refund"]
+        assert (await life.events())[-1] == "LATE"
+
+
+async def test_what_a_decorator_returns_to_a_host_that_was_replaced_is_not_begun() -> None:
+    """The next host sends it."""
+    log: list[str] = []
+    async with Life([behind_a_decorator(log)], World()) as life:
+        gate = life.runtime.gate = asyncio.Event()
+        await life.start()
+        await settle()
+        async with life.beside(is_gone=certainly_gone):
+            await life.clock.advance(2)
+            assert not life.coordinator.hosting
+            log.clear()
+            gate.set()
+            await settle()
+            assert log == []
+
+
+async def test_what_a_decorator_made_under_way_is_asked_to_end_after_the_timeout() -> None:
     """While the decorator was busy in a thread, nothing could be."""
     ended: list[str] = []
 
@@ -324,7 +371,7 @@ async def test_what_a_decorator_returns_after_the_timeout_is_asked_to_end() -> N
             ended.append("ask")
 
     def hidden() -> Any:
-        return ask()
+        return asyncio.ensure_future(ask())
 
     saga = Saga("s", input=Order, steps=[step(name="ask", read_only=True, timeout=1, retry=ONCE)(hidden)])
     async with Life([saga], World()) as life:
