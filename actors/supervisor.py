@@ -281,6 +281,8 @@ class Supervisor(Generic[S]):
         key, kept = record.key, self._kept.pop(record.key, [])
         actor = Actor(self, self.behaviour, key, record.id, record.revision, state, record.snapshot)
         self._enter(key, actor)
+        if record.snapshot.status != self.quarantined:
+            self._heard.discard(key)  # it has gone on since: should it be set aside again, it is heard again
         if not record.snapshot.body:
             actor.mailbox.report(Begin())
         elif record.snapshot.phase is Phase.ACTIVE or record.quarantine is not None:

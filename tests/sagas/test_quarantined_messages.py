@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from atone import AnswerPending, CancelAnswer, Status, receive
+from atone import AnswerPending, CancelAnswer, Status, VerbAnswer, receive
 from atone.storage import Advance, Quarantine
 from atone.storage.errors import WriteRefused
 from tests.manual_runtime import settle
@@ -60,3 +60,21 @@ async def test_a_cancel_that_waits_at_an_order_set_aside_is_decided_when_it_is_r
         await settle()
         await life.clock.advance(60)
         assert second.result() is CancelAnswer.ACCEPTED
+
+
+async def test_a_cancel_at_an_order_set_aside_for_a_second_time_is_decided() -> None:
+    """It had gone on in between: that it was taken up once for those who asked does not count for ever."""
+    async with Life([SAGA], World()) as life:
+        handle = await life.start()
+        await life.reach(Status.WAITING)
+        disk = Disk(life, mends_itself=True)
+        later(handle.suspend(by="me", why="?"))
+        await life.clock.advance(60)
+        seen = await life.reach(Status.PARKED)
+        assert await handle.retry(seen.park.number, by="me", why="mended") is VerbAnswer.ACCEPTED
+        assert await handle.resume(by="me", why="mended") is VerbAnswer.ACCEPTED
+        await life.reach(Status.WAITING)
+        disk.refuses = True
+        answer = later(handle.cancel("no", by="me"))
+        await life.clock.advance(60)
+        assert answer.result() is CancelAnswer.ACCEPTED
