@@ -169,8 +169,8 @@ class Runner:
 
     @property
     def busy(self) -> bool:
-        """Whether any attempt is under way."""
-        return bool(self._attempts)
+        """Whether any attempt is under way, or was cut off and may yet end; a thread that was left behind never may."""
+        return bool(self._attempts) or any(not attempt.in_thread for attempt in self._stopped.values())
 
     async def _run(self, attempt: Attempt) -> None:
         """Call the user's function and report the end. KeyboardInterrupt and SystemExit are never recorded."""

@@ -379,3 +379,22 @@ async def test_an_attempt_that_waits_for_the_one_before_it_is_not_sent_while_the
     async with life.successor() as heir:
         assert (await heir.outcome()).status is Status.COMPLETED
     assert log == ["charge#1", "charge#3"]
+
+
+async def test_what_was_cut_off_may_end_while_the_host_leaves() -> None:
+    """Within the grace, as what runs may: the next host would send the next attempt beside it."""
+    world, closing = World(), asyncio.Event()
+    world.script["charge"] = [slow_to_end(closing)]
+    async with Life([line_of(effect("charge"))], world) as life:
+        await life.start()
+        await settle()
+        supervisor = life.coordinator._access.supervisor
+        assert supervisor is not None
+        supervisor.stand_down("as if the lease had not been renewed")
+        await life.clock.advance(2)
+        leaving = life.leaving()
+        await life.clock.advance(5)
+        assert not leaving.done()
+        closing.set()
+        await life.clock.advance(0.5)
+        assert leaving.done()
