@@ -55,6 +55,11 @@ class Attempt(Timer):
     in_thread: bool = False  #: whether the user's function is in a worker thread, where nothing can end it
     unwanted: bool = False  #: was to be cut off while it was there; it may end, and not begin anything more
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its order and its step: of these, nothing is sent beside it."""
+        return self.key, self.run.slot
+
     def fire(self) -> None:
         """The timeout has come."""
         self.runner.expire(self)
@@ -85,8 +90,8 @@ class Runner:
     overlap_grace: float  #: seconds
     post: Callable[[int, object], None] = field(init=False)
     _attempts: dict[int, tuple[Attempt, ...]] = field(factory=dict)
-    #: those that were cut off and have not ended, by their tasks
-    _stopped: dict[asyncio.Task[None], Attempt] = field(factory=dict)
+    #: those that were cut off and have not ended, by their places and tasks
+    _stopped: dict[tuple[int, int], dict[asyncio.Task[None], Attempt]] = field(factory=dict)
 
     def perform(self, key: int, state: object, effects: tuple[object, ...]) -> None:
         """Begin attempts whose intent is on disk."""
@@ -122,23 +127,22 @@ class Runner:
 
     def stop_unsent(self) -> None:
         """Cut off what still waits for an earlier attempt of its step to end: a leaving host sends nothing more."""
-        ending = {(other.key, other.run.slot) for other in self._stopped.values()}
         for attempts in list(self._attempts.values()):
             for attempt in attempts:
-                if attempt.waits and (attempt.key, attempt.run.slot) in ending:
+                if attempt.waits and attempt.place in self._stopped:
                     self._stop(attempt)
 
     async def ended(self) -> None:
         """Wait until attempts that were cut off have run their `finally` blocks; await no thread."""
-        for attempt in self._stopped.values():
+        for attempt in self._lingering():
             if attempt.in_thread:  # of a runner before this one: nothing will be sent beside it any more
                 attempt.task.cancel()
         for attempts in list(self._attempts.values()):
             for attempt in attempts:
                 self._cut_off(attempt)
         self._attempts.clear()
-        if self._stopped:
-            await asyncio.wait(self._stopped)
+        if tasks := [attempt.task for attempt in self._lingering()]:
+            await asyncio.wait(tasks)
 
     def follow(self, before: Runner) -> None:
         """Send nothing beside what the runner before this one, of another epoch, has left that has not ended."""
@@ -164,13 +168,23 @@ class Runner:
         """Hear no more of it but that it has ended."""
         attempt.stopped = True
         self.timers.cancel(attempt)
-        self._stopped[attempt.task] = attempt
-        attempt.task.add_done_callback(self._stopped.pop)
+        self._stopped.setdefault(attempt.place, {})[attempt.task] = attempt
+        attempt.task.add_done_callback(partial(self._gone, attempt.place))
+
+    def _gone(self, place: tuple[int, int], task: asyncio.Task[None]) -> None:
+        ending = self._stopped[place]
+        del ending[task]
+        if not ending:
+            del self._stopped[place]
+
+    def _lingering(self) -> list[Attempt]:
+        """All that were cut off and have not ended."""
+        return [attempt for ending in self._stopped.values() for attempt in ending.values()]
 
     @property
     def busy(self) -> bool:
         """Whether any attempt is under way, or was cut off and may yet end; a thread that was left behind never may."""
-        return bool(self._attempts) or any(not attempt.in_thread for attempt in self._stopped.values())
+        return bool(self._attempts) or any(not attempt.in_thread for attempt in self._lingering())
 
     async def _run(self, attempt: Attempt) -> None:
         """Call the user's function and report the end. KeyboardInterrupt and SystemExit are never recorded."""
@@ -219,8 +233,7 @@ class Runner:
 
     def _before(self, attempt: Attempt) -> dict[asyncio.Task[None], Attempt]:
         """What was cut off of its step, and has not ended."""
-        place = attempt.key, attempt.run.slot
-        return {task: other for task, other in self._stopped.items() if (other.key, other.run.slot) == place}
+        return dict(self._stopped.get(attempt.place, {}))
 
     def _arguments(self, attempt: Attempt) -> dict[str, object]:
         state, run = attempt.state, attempt.run
