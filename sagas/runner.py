@@ -228,8 +228,10 @@ class Runner:
             with suppress(TimeoutError):
                 async with within(self.runtime, self.overlap_grace):
                     await asyncio.wait(before)
-        for other in self._before(attempt).values():
+        for other in (beside := self._before(attempt)).values():
             self.post(attempt.key, Overlap(other.run.slot, other.run.number))
+        if beside:
+            await asyncio.sleep(0)  # an order that crashes at this news is set aside, and this attempt cut off
 
     def _before(self, attempt: Attempt) -> dict[asyncio.Task[None], Attempt]:
         """What was cut off of its step, and has not ended."""

@@ -214,6 +214,28 @@ async def test_an_order_set_aside_waits_no_longer_than_the_grace_for_a_thread_th
         assert (await life.outcome()).status is Status.COMPLETED
 
 
+async def test_an_order_set_aside_at_the_news_that_its_next_attempt_goes_beside_another_sends_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That attempt is cut off by its own news, and has not begun."""
+    world, closing = World(), asyncio.Event()
+    world.script["charge"] = [slow_to_end(closing)]
+    options = {"limits": TOUCHY, "overlap_grace": 10.0}
+    async with Life([line_of(effect("charge"))], world, options=options) as life:
+        await life.start()
+        await settle()
+        supervisor = life.coordinator._access.supervisor
+        assert supervisor is not None
+        supervisor.stand_down("as if the lease had not been renewed")
+        await life.clock.advance(5)
+        poison = Poison(monkeypatch, "1")
+        await life.reach(Status.PARKED)
+        assert poison.crashes == 1
+        assert world.log == ["charge#1"]
+        poison.id = None
+        closing.set()
+
+
 async def test_an_order_that_has_ended_is_not_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attempt outlives it, and its actor crashes once too often at the news of that: its end stands."""
     world, closing = World(), asyncio.Event()
