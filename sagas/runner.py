@@ -17,65 +17,28 @@ from typing import Any, cast
 
 from attrs import define, field
 
-from ..actors import Runtime, Timer, Timers, within
+from ..actors import Runtime, Timers, within
 from ..storage import Codec
+from .attempt import Attempt
 from .behaviour import WORDS, OrderState, failure
 from .context import StepContext, idempotency_key
 from .errors import PermanentError
 from .events import Ended, Finding, Late, Overlap, Probed, Refused, Returned, Run, Unknown
 from .progress import Failure, Work
 from .saga import Saga
-from .step import Call, DidNotHappen, Happened, NeverWillHappen, StillUnknown
+from .step import DidNotHappen, Happened, NeverWillHappen, StillUnknown
 
 logger = logging.getLogger("atone")
 
 #: What history says of an attempt that was given up, before the seconds.
 NO_ANSWER = "no answer within "
+#: Seconds that the two clocks may differ by without any of them having been set.
+_ROUNDING = 0.001
 _FINDINGS: dict[type, Finding] = {
     DidNotHappen: Finding.DID_NOT_HAPPEN,
     NeverWillHappen: Finding.NEVER_WILL_HAPPEN,
     StillUnknown: Finding.STILL_UNKNOWN,
 }
-
-
-@define(eq=False, repr=False)
-class Attempt(Timer):
-    """One attempt under way; fires when its timeout has come."""
-
-    runner: Runner
-    key: int  #: of the order's actor
-    state: OrderState
-    run: Run
-    call: Call
-    task: asyncio.Task[None] = field(init=False)
-    waits: bool = False  #: for a worker thread, or for the end of an attempt that was cut off: nothing is sent yet
-    begun: float | None = None  #: monotonic; when the user's function was called, where that had to wait
-    timed_out: Ended | None = None  #: the report that its timeout has come
-    stopped: bool = False  #: cut off by the engine; nothing is reported
-    in_thread: bool = False  #: whether the user's function is in a worker thread, where nothing can end it
-    unwanted: bool = False  #: was to be cut off while it was there; it may end, and not begin anything more
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Its order and its step: of these, nothing is sent beside it."""
-        return self.key, self.run.slot
-
-    def fire(self) -> None:
-        """The timeout has come."""
-        self.runner.expire(self)
-
-    def call_in_thread(self, arguments: dict[str, object]) -> object:
-        """Call the user's function, unless the attempt was cut off while it waited for a thread."""
-        self.in_thread = True  # before it is asked: who cuts it off says so first, and asks then
-        if self.stopped:
-            msg = "the attempt was cut off before a worker thread was free, and was not sent"
-            raise TimeoutError(msg)
-        self.begin()
-        return self.call.function(**arguments)
-
-    def begin(self) -> None:
-        """What it waited for is there, and its time runs from now."""
-        self.begun, self.waits = self.runner.runtime.monotonic(), False
 
 
 @define(eq=False, repr=False)
@@ -102,7 +65,7 @@ class Runner:
             if call is None:  # a probe that was there when it was asked for, and is not in the saga of today
                 self.post(key, Ended(run.slot, run.work, run.number, Probed(Finding.STILL_UNKNOWN)))
                 continue
-            attempt = Attempt(self, key, state, run, call)
+            attempt = Attempt(self.runtime, self.expire, key, state, run, call)
             attempt.waits = not call.is_async or bool(self._before(attempt))
             self.timers.start(attempt, call.timeout)
             self._attempts[key] = (*self._attempts.get(key, ()), attempt)
@@ -129,7 +92,7 @@ class Runner:
         """Cut off what still waits for an earlier attempt of its step to end: a leaving host sends nothing more."""
         for attempts in list(self._attempts.values()):
             for attempt in attempts:
-                if attempt.waits and attempt.place in self._stopped:
+                if attempt.waits and self._before(attempt):
                     self._stop(attempt)
 
     async def ended(self) -> None:
@@ -223,10 +186,10 @@ class Runner:
         return await call
 
     async def _ending(self, attempt: Attempt) -> None:
-        """Wait until what was cut off of this step has ended, or has had its grace."""
+        """Wait until what was cut off of this step, or has timed out, has ended or has had its grace."""
         if before := self._before(attempt):
             with suppress(TimeoutError):
-                async with within(self.runtime, self.overlap_grace):
+                async with within(self.runtime, max(map(self._grace, before.values()))):
                     await asyncio.wait(before)
         for other in (beside := self._before(attempt)).values():
             self.post(attempt.key, Overlap(other.run.slot, other.run.number))
@@ -234,8 +197,18 @@ class Runner:
             await asyncio.sleep(0)  # an order that crashes at this news is set aside, and this attempt cut off
 
     def _before(self, attempt: Attempt) -> dict[asyncio.Task[None], Attempt]:
-        """What was cut off of its step, and has not ended."""
-        return dict(self._stopped.get(attempt.place, {}))
+        """What was cut off of its step and has not ended, or has timed out and still has some of its grace."""
+        others = [one for one in self._attempts.get(attempt.key, ()) if one.place == attempt.place]
+        return self._stopped.get(attempt.place, {}) | {one.task: one for one in others if self._grace(one) > _ROUNDING}
+
+    def _grace(self, attempt: Attempt) -> float:
+        """Seconds in which it may still end by itself.
+
+        The planner counts those of one that timed out by the clock on the wall, which may be set: no money on that.
+        """
+        if attempt.stopped:
+            return self.overlap_grace
+        return attempt.expired + self.overlap_grace - self.runtime.monotonic() if attempt.expired is not None else 0.0
 
     def _arguments(self, attempt: Attempt) -> dict[str, object]:
         state, run = attempt.state, attempt.run
@@ -280,8 +253,8 @@ class Runner:
             self.timers.start(attempt, left)
             return
         error = Failure("TimeoutError", f"{NO_ANSWER}{attempt.call.timeout:g} s")
-        lingers = self.runtime.now() + self.overlap_grace
-        run = attempt.run
+        lingers, run = self.runtime.now() + self.overlap_grace, attempt.run
+        attempt.expired = self.runtime.monotonic()
         attempt.timed_out = Ended(run.slot, run.work, run.number, Unknown(error, lingers=lingers))
         self.post(attempt.key, attempt.timed_out)
         if not attempt.in_thread:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from attrs import define, field
 
+from ..sagas.attempt import Attempt
 from ..sagas.behaviour import WORDS
-from ..sagas.runner import Attempt
 from ..storage import Accepted, Advance, Create, Created, Done, Lease, Renew, StoreError, Write, WriteRefused
 
 

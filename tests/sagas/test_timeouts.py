@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from atone import (
+    CancelAnswer,
     DidNotHappen,
     Happened,
     NeverWillHappen,
@@ -178,6 +179,23 @@ async def test_the_grace_bounds_the_wait_and_the_history_says_so() -> None:
         gate.set()
         await settle()
         assert await life.status() is Status.COMPLETED
+
+
+async def test_a_clock_that_is_set_forward_does_not_shorten_the_grace() -> None:
+    """Nothing is sent beside an attempt that may still be charging, whatever time it is."""
+    world, gate = World(), asyncio.Event()
+    world.script["a"] = [deaf(gate)]
+    async with Life([line_of(effect("a", timeout=5, retry=ONCE))], world, options={"overlap_grace": 30}) as life:
+        handle = await life.start()
+        await life.clock.advance(6)
+        life.clock.wall += 3600
+        assert await handle.cancel("no", by="me") is CancelAnswer.ALREADY_CANCELLING
+        await life.clock.advance(28)
+        early = list(world.log)
+        await life.clock.advance(2)
+        gate.set()
+        assert (early, world.log) == (["a#1"], ["a#1", "a.undo#1"])
+        assert (await life.outcome()).status is Status.COMPENSATED
 
 
 async def test_the_compensation_too_waits_for_an_attempt_that_lingers() -> None:

@@ -12,11 +12,12 @@ from attrs import evolve
 from atone.actors import Actor, Due, Ownership, Supervisor
 from atone.actors.actor import Turn
 from atone.sagas import plan
+from atone.sagas.attempt import Attempt
 from atone.sagas.behaviour import OrderBehaviour, OrderState
 from atone.sagas.draft import Draft
 from atone.sagas.events import Ended, Refused, Unknown
 from atone.sagas.progress import Status, StepStatus
-from atone.sagas.runner import Attempt, Runner
+from atone.sagas.runner import Runner
 from atone.storage import Codec, StoreError, WriteRefused
 from atone.storage.disk import Disk
 

@@ -13,9 +13,10 @@ from atone import Coordinator, StepContext
 from atone.actors import Actor
 from atone.actors.actor import Turn
 from atone.sagas import snapshot
+from atone.sagas.attempt import Attempt
 from atone.sagas.events import Run
 from atone.sagas.progress import Progress, Slot
-from atone.sagas.runner import Attempt, Runner
+from atone.sagas.runner import Runner
 from atone.storage import Advance, Exists
 
 from .mutant import mutant
