@@ -175,7 +175,9 @@ class SqliteStore(Store):
                 await self._patiently(partial(self._link.writing.run, _prove))
             except Exception as error:
                 failure = translate(self.path, error, waited=self._busy_timeout)
-                if isinstance(failure, StoreBusy):  # that would say that the store is well, and nobody would try again
+                # A lock would say that the store is well, and nobody would try again; what is wrong with a file that
+                # was in use is trouble like any other, and callers wait for its end.
+                if isinstance(failure, StoreBusy) or not isinstance(failure, StoreUnavailable):
                     failure = StoreUnavailable(f"the store could not be opened again, and will be: {failure}")
                 self._writer.fail(failure)
                 raise failure from error

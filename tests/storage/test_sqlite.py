@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC220, ASYNC221, ASYNC230, ASYNC240 - files are what is tested here, and nobody else waits
 
 import asyncio
+import errno
 import os
 import random
 import resource
@@ -402,6 +403,26 @@ async def test_failed_commit_is_unknown_and_recovery_heals(store: SqliteStore) -
     assert await store.foreign()
     await begin(store, "later")
     assert [record.id for record in await store.list(Query(), 9)] == ["before", "later"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOENT, errno.EISDIR, errno.EIO])
+async def test_trouble_of_a_store_in_use_is_told_as_trouble_that_passes(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A disk that is mounted read-only for a while is no wrong path: who waits for the store's recovery is to wait."""
+
+    async def connect() -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_connect", connect)
+        with pytest.raises(StoreUnavailable, match=os.strerror(number)):
+            await store.recover()
+    for call in (store.find("a"), store.write(create("a"))):
+        with pytest.raises(StoreUnavailable):
+            await call
+    await store.recover()
+    await begin(store, "a")
 
 
 async def test_file_that_opens_and_takes_no_write_has_not_recovered(store: SqliteStore) -> None:
