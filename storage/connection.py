@@ -107,12 +107,18 @@ async def patiently(attempt: Callable[[], Awaitable[T]], timeout: float) -> T:
         pause = min(2 * pause, 0.1)
 
 
-def writing(path: str, migrations: Sequence[str]) -> sqlite3.Connection:
-    """Open the connection that writes, after creating the file where there is none."""
-    _create(path)
+def writing(path: str, migrations: Sequence[str], *, known: bool = False) -> sqlite3.Connection:
+    """Open the connection that writes, after creating the file where there is none.
+
+    One that is `known` to have been there is never made anew: where its volume is gone, an empty file in its place
+    would know of no order, and each would be started once more.
+    """
+    _create(path, known=known)
 
     def prepare(connection: sqlite3.Connection) -> None:
-        inspect(connection, path, len(migrations))  # before anything is changed in somebody else's file
+        # before anything is changed in somebody else's file
+        if not inspect(connection, path, len(migrations)) and known:
+            raise NotAStore(path, "an empty file in its place")
         _demand(connection, path, "journal_mode", "wal")
         _demand(connection, path, "synchronous", "full", "2")
         # A checkpoint waits for the disk; only the owner makes one, and when it chooses.
@@ -145,8 +151,8 @@ def auditing(path: str, known: int, *, logged: bool) -> sqlite3.Connection:
     return _connect(f"{Path(path).as_uri()}?{'mode=ro' if logged else 'immutable=1'}", prepare, uri=True)
 
 
-def _create(path: str) -> None:
-    """Make the file readable for its owner alone; SQLite gives its companions the same mode."""
+def _create(path: str, *, known: bool) -> None:
+    """Make the file, readable for its owner alone, where it is not known; SQLite gives its companions the same mode."""
     for companion in (Path(path + "-wal"), Path(path + "-shm")):
         if companion.is_symlink():
             raise UnsafeStore(path, companion.name, "a plain file", "a symbolic link")
@@ -155,12 +161,13 @@ def _create(path: str) -> None:
     # host for an orphan, and delete it.
     if Path(path).is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if os.path.lexists(path):
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return
-    with suppress(FileExistsError):  # another process was faster, and may use it already
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    if not os.path.lexists(path):
+        if known:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        with suppress(FileExistsError):  # another process was faster, and may use it already
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    elif not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def _connect(path: str, prepare: Callable[[sqlite3.Connection], None], *, uri: bool = False) -> sqlite3.Connection:

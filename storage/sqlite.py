@@ -94,8 +94,9 @@ class SqliteStore(Store):
 
     async def _connect(self) -> _Link:
         """Open both connections, or none."""
+        connect = partial(writing, self.path, MIGRATIONS, known=self._writer is not None)
         try:
-            writer = await self._patiently(partial(self.connection_type.open, partial(writing, self.path, MIGRATIONS)))
+            writer = await self._patiently(partial(self.connection_type.open, connect))
             try:
                 reader = await self._patiently(partial(self.connection_type.open, partial(reading, self.path)))
             except BaseException:

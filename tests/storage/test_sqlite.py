@@ -425,6 +425,30 @@ async def test_trouble_of_a_store_in_use_is_told_as_trouble_that_passes(
     await begin(store, "a")
 
 
+async def test_a_store_in_trouble_is_not_made_anew_where_its_file_is_gone(store: SqliteStore, tmp_path: Path) -> None:
+    """A volume that is lost leaves an empty folder: a new file there would know no order, and start each once more."""
+    await begin(store, "a")
+    (tmp_path / "lost").mkdir()
+    for name in (store.path, store.path + "-wal", store.path + "-shm"):
+        Path(name).rename(tmp_path / "lost" / Path(name).name)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await store.recover()
+        assert not Path(store.path).exists()
+    Path(store.path).touch()
+    with pytest.raises(StoreUnavailable):
+        await store.recover()
+    for call in (store.find("a"), store.write(create("a"))):
+        with pytest.raises(StoreUnavailable):
+            await call
+    for name in (store.path, store.path + "-wal", store.path + "-shm"):
+        lost = tmp_path / "lost" / Path(name).name
+        if lost.exists():
+            lost.rename(name)
+    await store.recover()
+    assert await store.find("a") is not None
+
+
 async def test_file_that_opens_and_takes_no_write_has_not_recovered(store: SqliteStore) -> None:
     """Recovery is believed only when a write has reached the disk; until then, what is there can be read."""
     await begin(store, "a")
