@@ -19,6 +19,7 @@ from .errors import (
     ServiceMissing,
     StepFailed,
     WrongInput,
+    WrongLoop,
 )
 from .handle import DID_NOT_HAPPEN, Handle
 from .progress import CauseKind, Park, ParkReason, Status, StepStatus
@@ -70,6 +71,7 @@ __all__ = [
     "Transition",
     "VerbAnswer",
     "WrongInput",
+    "WrongLoop",
     "Zone",
     "parallel",
     "receive",

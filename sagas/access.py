@@ -44,6 +44,7 @@ from .errors import (
     MailboxFull,
     OrderError,
     OrderNotFound,
+    WrongLoop,
 )
 from .events import Control
 from .feed import Feed, Subscription
@@ -79,16 +80,23 @@ class Access:
     feed: Feed = field(factory=Feed)
     supervisor: Supervisor[OrderState] | None = None  #: while this process hosts
     is_open: bool = False
+    loop: asyncio.AbstractEventLoop | None = None  #: in which it was entered
     failure: BaseException | None = None
     #: a call of the store failed: while this process does not host, nobody else opens it again
     sick: bool = False
 
     def check(self) -> None:
-        """Raise `CoordinatorFailed` or `CoordinatorClosed` where nothing can be asked any more."""
+        """Raise `CoordinatorFailed`, `CoordinatorClosed` or `WrongLoop` where no answer would come."""
         if self.failure is not None:
             raise CoordinatorFailed from self.failure
         if not self.is_open:
             raise CoordinatorClosed
+        self._check_loop()
+
+    def _check_loop(self) -> None:
+        """Nothing here is made for two loops: the answer would wake whoever waits in the other one late, or never."""
+        if asyncio.get_running_loop() is not self.loop:
+            raise WrongLoop
 
     async def ask(self, call: Awaitable[R]) -> R:
         """Make a call of the store, and notice that it is in trouble. Raises a `StoreError`."""
@@ -231,6 +239,7 @@ class Access:
     async def _outcome(self, order_id: str) -> Outcome | None:
         """The outcome of an order that has ended and is not in memory."""
         if self.supervisor is not None and self.supervisor.runs(order_id):
+            self._check_loop()
             return None
         record = await self.record(order_id)
         return recorded_outcome(record, self.registry, self.codec) if record.snapshot.phase is Phase.FINAL else None

@@ -102,6 +102,7 @@ class Coordinator:
         """Open the store, and host its orders or stand by. Raises a `StoreError`, or `AlreadyHosted`."""
         access = self._access
         access.runtime = self._runtime or SystemRuntime()
+        access.loop = asyncio.get_running_loop()
         await access.store.open()
         try:
             await self._report_strangers()

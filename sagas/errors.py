@@ -102,6 +102,16 @@ class CoordinatorClosed(SagaError):
         super().__init__("the coordinator is not open: use it inside its `async with` block")
 
 
+class WrongLoop(SagaError):
+    """The coordinator was used in another event loop than it was entered in, where its answers would never come."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the coordinator belongs to another event loop: enter one in this loop, or call it there by "
+            "`asyncio.run_coroutine_threadsafe`; tests and fixtures must share a loop"
+        )
+
+
 class CoordinatorFailed(SagaError):
     """The engine itself failed; the orders are safe on disk. The cause is chained."""
 

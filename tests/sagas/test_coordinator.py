@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from atone import (
     StepContext,
     StepFailed,
     StepStatus,
+    WrongLoop,
     parallel,
     step,
 )
@@ -402,3 +404,34 @@ async def test_an_exception_of_any_kind_leaves_the_attempt_in_doubt_at_once() ->
     async with Life([line_of(effect("reserve", retry=TWICE))], world) as life:
         assert (await life.run()).status is Status.COMPLETED
     assert ["reserve#1", "reserve#2"] == world.log
+
+
+@pytest.mark.parametrize("store", ["sqlite", "memory"])
+def test_a_coordinator_that_is_used_in_another_event_loop_says_so(store: str, tmp_path: Path) -> None:
+    """As in a test whose fixture has a loop of its own: who waits there would wait for ever."""
+
+    async def never(order: Order) -> None:
+        await asyncio.Event().wait()
+
+    saga = line_of(step(name="never", read_only=True)(never))
+    made = SqliteStore(tmp_path / "orders.db") if store == "sqlite" else MemoryStore()
+    coordinator = Coordinator(made, sagas=[saga], shutdown_grace=0.0)
+
+    async def use(call: Callable[[], Any]) -> None:
+        with pytest.raises(WrongLoop):
+            await asyncio.wait_for(call(), timeout=5)
+
+    with asyncio.Runner() as own, asyncio.Runner() as other:
+        own.run(coordinator.__aenter__())
+        order = own.run(coordinator.start(saga, Order(), id="1"))
+        for call in (
+            lambda: coordinator.start(saga, Order(), id="2"),
+            coordinator.count,
+            lambda: coordinator.purge(older_than=timedelta(0)),
+            lambda: order.send(Order()),
+            lambda: order.cancel("late", by="alice"),
+            order.status,
+            order.outcome,
+        ):
+            other.run(use(call))
+        own.run(coordinator.__aexit__(None, None, None))
