@@ -49,7 +49,7 @@ from .errors import (
 from .events import Control
 from .feed import Feed, Subscription
 from .registry import Registry
-from .views import Outcome, Transition, recorded_outcome, transition
+from .views import Outcome, Transition, recorded_outcome, stored_status, transition
 
 #: Unconsumed messages of one order, per lane, before further ones are refused.
 MAILBOX = 1000
@@ -263,7 +263,7 @@ class Access:
                 final = (await self.record(order_id)).snapshot.phase is Phase.FINAL
                 async for one in self.history(order_id, after):
                     yield one
-                    after = one.revision
+                    after, final = one.revision, final or stored_status(one.target).final
                 if final:
                     return
                 await subscription.wait()

@@ -23,6 +23,7 @@ from atone import (
 )
 from atone.actors import Limits
 from atone.sagas import access
+from atone.storage import HistoryRow
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life, later
 from tests.sagas.world import Approve, Order, World, effect, line_of, shop
@@ -246,3 +247,24 @@ async def test_a_history_that_is_purged_while_it_is_read_does_not_look_whole(
         assert await life.coordinator.purge(older_than=timedelta(seconds=5)) == 1
         with pytest.raises(AlreadyFinished):
             await collect(reading)
+
+
+async def test_who_has_seen_the_end_is_told_nothing_more() -> None:
+    """The order ends while its history is read, and is purged while its last line is looked at: the watch is over."""
+    world, gate = World(), asyncio.Event()
+    world.script["reserve"] = [gate]
+    async with Life([line_of(effect("reserve"))], world) as life:
+        handle, history = await life.start(), life.store.history
+
+        async def read_slowly(key: int, *, after: int, limit: int) -> list[HistoryRow]:
+            gate.set()
+            await life.outcome()
+            return await history(key, after=after, limit=limit)
+
+        setattr(life.store, "history", read_slowly)  # noqa: B010
+        seen = []
+        async for one in handle.watch():
+            seen.append(one.target)
+            await life.clock.advance(1)
+            await life.coordinator.purge(older_than=timedelta(0))
+        assert seen[-1] == "COMPLETED"
