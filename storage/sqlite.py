@@ -69,12 +69,12 @@ class SqliteStore(Store):
         self._closing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        closing, self._closing = self._closing, None
-        if closing is not None:
-            await asyncio.shield(closing)
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
         opening = self._opening is not None and not self._opening.done()
         if opening or self._link is not None or self._writer is not None:  # without a link it is being opened again
             raise StoreError(f"{self.path!r} is open already: give each coordinator a store of its own")
+        self._closing = None  # now, and not while it is waited for: who gives that up leaves it to the next one
         self._lock = asyncio.Lock()  # it belongs to the event loop that it was first waited for in
         self._opening = asyncio.create_task(self._open())
         try:

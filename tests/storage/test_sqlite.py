@@ -602,6 +602,29 @@ async def test_cancelled_opening_leaves_no_connection(path: str, turns: int) -> 
     await store.close()
 
 
+async def test_opening_may_be_given_up_again_and_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tries with a short timeout, while the file is locked, is never told that somebody else has it open."""
+    store, gate = SqliteStore(path), asyncio.Event()
+    connect = store._connect
+
+    async def wait_and_connect() -> Any:
+        await gate.wait()
+        return await connect()
+
+    monkeypatch.setattr(store, "_connect", wait_and_connect)
+    for _ in range(3):
+        task = asyncio.create_task(store.open())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+    gate.set()
+    await store.open()
+    await begin(store, "a")
+    await store.close()
+
+
 async def test_cancelled_close_closes_all_the_same(store: SqliteStore) -> None:
     """A second close waits for the first to end."""
     task = asyncio.create_task(store.close())
