@@ -69,9 +69,12 @@ class OrderBehaviour:
     def decode(self, record: Record) -> OrderState:
         """The state of an order on disk; raises `Undecodable`."""
         saga = self.registry.saga(record.definition)
-        input = self.codec.decode(record.input, saga.input)
         progress, results = snapshot.restore(record, len(saga.slots))
-        found = values(self.codec, saga, progress, results)
+        try:
+            input = self.codec.decode(record.input, saga.input)
+            found = values(self.codec, saga, progress, results)
+        except MemoryError:  # it must harm no other order
+            raise Undecodable("there is too little memory to read it") from None
         try:
             place = self.places.find(saga, progress)
         except Exception as error:  # a progress that no planner made may be anything, and must harm no other order

@@ -123,7 +123,7 @@ class Codec:
             ) from None
 
     def decode(self, body: bytes, class_: type[T]) -> T:
-        """The value that was encoded; raises `Undecodable`."""
+        """The value that was encoded; raises `Undecodable`, or `MemoryError`, which says nothing of the bytes."""
         try:
             plain = orjson.loads(body)
         except Exception:
@@ -132,7 +132,7 @@ class Codec:
             ) from None
         try:
             return self._converter.structure(plain, class_)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except BaseException as error:
             raise Undecodable(

@@ -21,7 +21,7 @@ from atone import (
     step,
 )
 from atone.sagas import access
-from atone.storage import Accept, Lane
+from atone.storage import Accept, Lane, make_converter
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life
 from tests.sagas.world import Approve, Decline, Order, World, effect, line_of
@@ -225,3 +225,23 @@ async def test_nothing_that_is_logged_or_shown_contains_payloads(caplog: pytest.
         shown += [repr(outcome), repr(await handle.status()), repr(handle), caplog.text]
     assert outcome.result(pay) == Stranger(card)
     assert not [text for text in shown if card in text]
+
+
+async def test_a_message_that_met_a_lack_of_memory_is_read_again() -> None:
+    """That says nothing of the message, which was accepted: it must not be set aside."""
+    converter, read = make_converter(), 0
+
+    def structure(fields: dict[str, str], _: object) -> Approve:
+        nonlocal read
+        read += 1
+        if read == 2:  # the first time it was accepted
+            raise MemoryError
+        return Approve(**fields)
+
+    converter.register_structure_hook(Approve, structure)
+    async with Life([approval()], World(), options={"converter": converter}) as life:
+        handle = await life.start()
+        await life.reach(Status.WAITING)
+        assert await handle.send(Approve()) is SendAnswer.ACCEPTED
+        assert (await life.outcome()).status is Status.COMPLETED
+        assert "DEAD_LETTER" not in await life.events()
