@@ -15,6 +15,9 @@ LONGEST = 1000 * 366 * 86_400.0
 #: What is counted is stored, and must be a number that JSON holds.
 MOST_ATTEMPTS = 10**9
 
+#: What can be multiplied with a float: a `Decimal` cannot, and no order that has to try again should find that out.
+_NUMBER = validators.instance_of((int, float))
+
 
 def seconds(time: object, what: str) -> float | None:
     """A time that a definition gives; raises `DefinitionError` for one that is none, or not above zero."""
@@ -38,15 +41,15 @@ class Retry:
     attempts: int = field(
         default=3, validator=[validators.instance_of(int), validators.ge(1), validators.le(MOST_ATTEMPTS)]
     )
-    first: float = field(default=0.1, validator=[validators.ge(0), validators.le(LONGEST)])  #: seconds
-    factor: float = field(default=2.0, validator=[validators.ge(1), validators.le(LONGEST)])
-    longest: float = field(default=60.0, validator=[validators.ge(0), validators.le(LONGEST)])  #: seconds
-    jitter: float = field(default=0.2, validator=[validators.ge(0), validators.le(1)])
+    first: float = field(default=0.1, validator=[_NUMBER, validators.ge(0), validators.le(LONGEST)])  #: seconds
+    factor: float = field(default=2.0, validator=[_NUMBER, validators.ge(1), validators.le(LONGEST)])
+    longest: float = field(default=60.0, validator=[_NUMBER, validators.ge(0), validators.le(LONGEST)])  #: seconds
+    jitter: float = field(default=0.2, validator=[_NUMBER, validators.ge(0), validators.le(1)])
 
     def delay(self, tries: int, luck: float) -> float:
         """Seconds to wait after `tries` failed tries; `luck` from 0 up to 1 draws the jitter."""
         try:
-            wait = min(self.first * self.factor ** max(tries - 1, 0), self.longest)
+            wait = min(self.first * float(self.factor) ** max(tries - 1, 0), self.longest)
         except OverflowError:  # a power that no float holds
             wait = self.longest if self.first else 0.0
         return wait * (1 - self.jitter * luck)

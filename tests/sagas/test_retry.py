@@ -1,4 +1,5 @@
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -65,3 +66,22 @@ def test_attempts_are_a_number_that_can_be_stored(attempts: Any) -> None:
     """They are counted in the snapshot: infinity would come back as nothing, and the order could not be read."""
     with pytest.raises((TypeError, ValueError)):
         Retry(attempts=attempts)
+
+
+@pytest.mark.parametrize("name", ["first", "factor", "longest", "jitter"])
+def test_seconds_and_shares_are_numbers_that_can_be_multiplied(name: str) -> None:
+    """A `Decimal` of some configuration would be found only by the first order that has to try again."""
+    with pytest.raises(TypeError, match=name):
+        Retry(**{name: Decimal(1)})  # type: ignore[arg-type]
+
+
+class Whole(int):
+    """A whole number that must not be raised to a power."""
+
+    def __pow__(self, *_: object) -> int:  # type: ignore[override]
+        raise AssertionError
+
+
+def test_the_power_of_a_whole_factor_is_no_whole_number() -> None:
+    """After ever so many tries that would have a thousand million bits, and hold up all orders while it is made."""
+    assert Retry(factor=Whole(2)).delay(3, 0.0) == pytest.approx(0.4)
