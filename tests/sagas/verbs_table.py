@@ -90,11 +90,19 @@ def paused_at_the_pivot() -> Story:
     return story
 
 
-def paused_on_the_way_back() -> Story:
-    """Suspended before its compensation."""
+def paused_at_a_refused_pivot() -> Story:
+    """Suspended before it turns back."""
     story = at_the_pivot()
     story.ask(Verb.SUSPEND)
     story.end("ship", REFUSED)
+    return story
+
+
+def paused_on_the_way_back() -> Story:
+    """Suspended between two attempts of a compensation."""
+    story = compensating()
+    story.ask(Verb.SUSPEND)
+    story.end("a", DOUBT)
     return story
 
 
@@ -210,6 +218,7 @@ STATES: dict[str, Callable[[], Story]] = {
     "`SUSPENDED` before the pivot": paused,
     "`SUSPENDED`, and an attempt still runs": paused_at_work,
     "`SUSPENDED` from the pivot on": paused_at_the_pivot,
+    "`SUSPENDED`, and the pivot was refused": paused_at_a_refused_pivot,
     "`SUSPENDED` on the way back": paused_on_the_way_back,
     "`PARKED`, `IN_DOUBT`": in_doubt,
     "`PARKED`, `STEP`": stuck,
