@@ -12,6 +12,7 @@ from ..actors import Resumed
 from .draft import Draft
 from .events import Ended, Finding, Late, Probed, Refused, Returned, Run, Unknown
 from .progress import Failure, ParkReason, StepStatus, Work
+from .retry import MOST_ATTEMPTS
 
 #: An order that was at work at so many deaths of the process in a row is parked.
 DEATHS_PARKED = 10
@@ -133,7 +134,7 @@ def _not_done(draft: Draft, index: int, how: Refused | Unknown | Probed | Return
         # This refusal cannot speak for the earlier attempt: it ends the retries and clears nothing.
         slot.error = how.failure
         slot.status = StepStatus.IN_DOUBT
-        draft.spend(index, Work.ACTION, max(slot.spent[Work.ACTION], draft.saga.retry(index, Work.ACTION).attempts))
+        draft.spend(index, Work.ACTION, MOST_ATTEMPTS)  # however many a later release allows
         _climb(draft, index, ask=True, delay=0.0)
     else:
         slot.error = how.failure

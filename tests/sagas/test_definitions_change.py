@@ -8,9 +8,11 @@ from atone import (
     CancelAnswer,
     Coordinator,
     DefinitionError,
+    DidNotHappen,
     Handle,
     MemoryStore,
     ParkReason,
+    PermanentError,
     Retry,
     Saga,
     SendAnswer,
@@ -19,7 +21,7 @@ from atone import (
 )
 from tests.manual_runtime import settle
 from tests.sagas.harness import Life, later
-from tests.sagas.world import Approve, Order, World, effect, line_of, shop
+from tests.sagas.world import Approve, Order, World, effect, finding, line_of, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -161,3 +163,16 @@ async def test_a_retry_that_a_release_before_has_scheduled_is_not_sent_once_the_
     async with life.successor(once) as heir:
         await heir.reach(status, "old")
     assert world.count("charge") == 1
+
+
+async def test_a_step_that_has_refused_is_not_sent_again_because_a_release_allows_more_attempts() -> None:
+    """The refusal ended the retries for good; that the probe answers later changes nothing."""
+    world = World()
+    world.script["charge"] = [OSError("lost"), PermanentError("no")]
+    world.script["charge.probe"] = [finding(DidNotHappen), OSError("down")]
+    life = await leave_one(world, line_of(effect("charge", probe=True, retry=Retry(attempts=3, first=0.0))))
+    world.script["charge.probe"] = [finding(DidNotHappen)]
+    patient = line_of(effect("charge", probe=True, retry=Retry(attempts=9, first=0.0)))
+    async with life.successor(patient) as heir:
+        assert (await heir.outcome("old")).status is Status.COMPENSATED
+    assert world.count("charge") == 2
