@@ -104,7 +104,7 @@ def resumed(draft: Draft, event: Resumed) -> None:
 def _cut_off(draft: Draft, index: int, work: Work) -> None:
     if work is Work.ACTION:
         _in_doubt(draft, index, _CUT_OFF)
-        _climb(draft, index, ask=True, delay=0.0)
+        climb(draft, index, ask=True, delay=0.0)
     else:
         draft.schedule(index, work)
 
@@ -129,13 +129,13 @@ def _not_done(draft: Draft, index: int, how: Refused | Unknown | Probed | Return
     _spend(draft, index, Work.ACTION, how)
     if isinstance(how, Unknown):
         _in_doubt(draft, index, how.failure)
-        _climb(draft, index, ask=True, delay=draft.delay(index, Work.ACTION) if how.counted else 0.0)
+        climb(draft, index, ask=True, delay=draft.delay(index, Work.ACTION) if how.counted else 0.0)
     elif slot.doubt and not draft.saga.step(index).read_only:
         # This refusal cannot speak for the earlier attempt: it ends the retries and clears nothing.
         slot.error = how.failure
         slot.status = StepStatus.IN_DOUBT
         draft.spend(index, Work.ACTION, MOST_ATTEMPTS)  # however many a later release allows
-        _climb(draft, index, ask=True, delay=0.0)
+        climb(draft, index, ask=True, delay=0.0)
     else:
         slot.error = how.failure
         draft.idle(index, StepStatus.FAILED)
@@ -147,7 +147,7 @@ def _in_doubt(draft: Draft, index: int, failure: Failure) -> None:
     slot.doubt = not draft.saga.step(index).read_only
 
 
-def _climb(draft: Draft, index: int, *, ask: bool, delay: float) -> None:
+def climb(draft: Draft, index: int, *, ask: bool, delay: float) -> None:
     """Take the next rung: probe, retry, or give up. Once the order turns back, only the debt counts."""
     slot = draft.slot(index)
     if draft.progress.reason is not None:
@@ -183,7 +183,7 @@ def _probed(draft: Draft, index: int, how: Refused | Unknown | Probed | Returned
         if slot.spent[Work.PROBE] < draft.saga.retry(index, Work.PROBE).attempts:
             draft.schedule(index, Work.PROBE, draft.delay(index, Work.PROBE))
             return
-    _climb(draft, index, ask=False, delay=draft.delay(index, Work.ACTION))
+    climb(draft, index, ask=False, delay=draft.delay(index, Work.ACTION))
 
 
 # ── compensations ─────────────────────────────────────────────────────────────────────────────────

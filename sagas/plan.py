@@ -15,7 +15,7 @@ from typing import Any
 from ..actors import Begin, Due, Moment, Resumed
 from .draft import Draft, Plan
 from .events import Arrived, Control, Ended, Evaluate, Evaluated, Event, Late, Overlap
-from .ladder import ended, give_up, late, resumed
+from .ladder import climb, ended, late, resumed
 from .progress import CauseKind, Failure, ParkReason, Progress, Reason, Status, StepStatus, Work
 from .receive import Receive
 from .saga import Saga, Zone
@@ -74,7 +74,7 @@ def _perform(draft: Draft, node: tuple[int, ...]) -> bool:
     waiting = [index for index in node if slots[index].status not in _PASSED]
     for index in waiting:
         if _is_spent(draft, index):
-            give_up(draft, index)
+            climb(draft, index, ask=True, delay=0.0)
         if lost(slots[index]):
             _lose(draft, index)
             return False

@@ -10,6 +10,7 @@ from atone import (
     DefinitionError,
     DidNotHappen,
     Handle,
+    Happened,
     MemoryStore,
     ParkReason,
     PermanentError,
@@ -176,3 +177,16 @@ async def test_a_step_that_has_refused_is_not_sent_again_because_a_release_allow
     async with life.successor(patient) as heir:
         assert (await heir.outcome("old")).status is Status.COMPENSATED
     assert world.count("charge") == 2
+
+
+async def test_a_release_that_forbids_repeats_and_brings_a_probe_asks_it_about_an_order_in_a_pause() -> None:
+    """The charge took place: nothing has to be undone, or looked up by a person."""
+    world = World()
+    world.script["charge"] = [OSError("the answer was lost")]
+    retry = Retry(first=30.0, jitter=0.0)
+    life = await leave_one(world, line_of(effect("charge", pivot=True, undo=False, retry=retry)))
+    world.script["charge.probe"] = [finding(Happened)]
+    asks = line_of(effect("charge", pivot=True, undo=False, retry=retry, repeatable=False, probe=True))
+    async with life.successor(asks) as heir:
+        assert (await heir.outcome("old")).status is Status.COMPLETED
+    assert world.log == ["charge#1", "charge.probe#1"]
