@@ -175,9 +175,10 @@ def _source(
     if not others:
         return FromSlot(offer.slot, may_be_none)
     fits, apart = _classes(fitting, offer.types), _classes(others, offer.types)
-    if all(map(_is_askable, fits)):
+    told_apart = not {*fits} & {*apart}
+    if told_apart and all(map(_is_askable, fits)):
         return FromSlot(offer.slot, may_be_none, fits, (object, *apart))
-    if all(map(_is_askable, apart)):
+    if told_apart and all(map(_is_askable, apart)):
         return FromSlot(offer.slot, may_be_none, (), apart)
     msg = f"{where} has the parameter {name!r} for one of several types that no value tells apart: use classes"
     raise DefinitionError(msg)

@@ -183,6 +183,12 @@ def test_a_type_that_no_value_can_be_asked_for_is_told_apart_by_the_others() -> 
     refused([two, needing(word=Literal["ok"] | None)], "'word' for one of several types that no value tells apart")
 
 
+def test_two_types_of_one_class_are_not_told_apart() -> None:
+    """Two kinds of lists are lists: a refund that takes one of them would never be given any."""
+    steps = [giving("a", list[int] | list[str]), needing(paid=list[int] | None)]
+    refused(steps, "'paid' for one of several types that no value tells apart")
+
+
 def test_all_types_together_are_certain() -> None:
     """A parameter that takes whichever came is always given one."""
     steps = [receive(Approve | Decline), needing(verdict=Approve | Decline)]
