@@ -22,7 +22,8 @@ def _effects(evidence: Evidence) -> Iterator[tuple[Trail, str, FakeService, str,
 def left_behind(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Effects of an order that was undone."""
     for trail, step, service, action, count in _effects(evidence):
-        if trail.status == Status.COMPENSATED and count > 0 and (trail.saga is None or trail.owed(step)):
+        owed = trail.saga is None or trail.owed(step) or (step == trail.pivot and not trail.resolved(step, -1))
+        if trail.status == Status.COMPENSATED and count > 0 and owed:
             yield trail.record.id, f"{service.name}.{action} of step {step} stands, and the order is COMPENSATED"
 
 

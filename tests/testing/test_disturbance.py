@@ -68,6 +68,25 @@ def test_the_second_charge_of_a_loop_is_refused_as_well() -> None:
     assert found_in(charging(2, honest=False)) == "charge#2=refused@"
 
 
+class Port(FakeService):
+    """Lets a ship out, and tells."""
+
+    clear = action()
+    announce = action()
+
+
+def test_a_pivot_that_says_nothing_happened_after_its_first_effect() -> None:
+    """The order is undone, and what the pivot did stands."""
+
+    @step(pivot=True)
+    async def sail(order: Order, port: Port, ctx: StepContext) -> None:
+        await port.clear(key=ctx.key)
+        await port.announce(key=ctx.key)
+
+    with pytest.raises(SagaFailure, match=r"Port\.clear of step sail stands, and the order is COMPENSATED"):
+        crash_everywhere(Saga("sail", input=Order, steps=[charge, sail]), Order(), [Payments, Port])
+
+
 def test_a_loop_that_says_the_truth_survives() -> None:
     """Every charge of it was refused, and late, and the process died in the first of these and the last."""
     coverage = crash_everywhere(charging(3, honest=True), Order(), [Payments, Carrier])
