@@ -6,31 +6,42 @@ from collections.abc import Iterator
 
 from ..sagas import Status
 from .evidence import Evidence
+from .journal import Asked
 from .services import FakeService
 from .trail import Trail
 
 
-def _effects(evidence: Evidence) -> Iterator[tuple[Trail, str, FakeService, str, int]]:
-    """Of every effect: its order, step, service, action, and how often it stands."""
+def _effects(evidence: Evidence) -> Iterator[tuple[Trail, str, FakeService, str, str, int]]:
+    """Of every effect: its order, step, service, action and key, and how often it stands."""
     for service in evidence.services:
         for (action, key), count in service.ledger.standing.items():
             order, step, _ = evidence.owner(key)
             if order is not None:
-                yield evidence.trails[order], step, service, action, count
+                yield evidence.trails[order], step, service, action, key, count
 
 
 def left_behind(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Effects of an order that was undone."""
-    for trail, step, service, action, count in _effects(evidence):
+    for trail, step, service, action, _, count in _effects(evidence):
         owed = trail.saga is None or trail.owed(step) or (step == trail.pivot and not trail.resolved(step, -1))
         if trail.status == Status.COMPENSATED and count > 0 and owed:
             yield trail.record.id, f"{service.name}.{action} of step {step} stands, and the order is COMPENSATED"
 
 
+def _given_back(evidence: Evidence) -> set[tuple[str, str, str]]:
+    """What the way forward itself has asked to be undone, as a lock at its end: by service, call and key."""
+    return {
+        (asked.service, asked.call, asked.key) for asked in evidence.journal.of(Asked)
+        if asked.sender is not None and asked.sender.work == "action"
+    }  # fmt: skip
+
+
 def not_once(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
-    """Effects of a completed order that do not stand exactly once."""
-    for trail, step, service, action, count in _effects(evidence):
-        if trail.status == Status.COMPLETED and count != 1:
+    """Effects of a completed order that do not stand exactly once, and that it has not given back itself."""
+    given_back = _given_back(evidence)
+    for trail, step, service, action, key, count in _effects(evidence):
+        gone = count < 1 and (service.name, service.actions()[action].undo, key) in given_back
+        if trail.status == Status.COMPLETED and count != 1 and not gone:
             yield trail.record.id, f"{service.name}.{action} of step {step} stands {count} times"
 
 
@@ -44,9 +55,11 @@ def strange_keys(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
 
 def undone_in_order(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Effects undone in another order than the reverse."""
+    given_back = _given_back(evidence)
     undone = [
         (line.at, *evidence.owner(line.key)[:2]) for service in evidence.services for line in service.ledger.lines
         if line.undone and line.known
+        and (service.name, service.actions()[line.action].undo, line.key) not in given_back
     ]  # fmt: skip
     last: dict[str, tuple[int, str]] = {}
     for _, order, step in sorted(undone, key=lambda one: one[0]):

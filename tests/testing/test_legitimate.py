@@ -324,3 +324,72 @@ async def leave_door(door: Door, ctx: StepContext) -> None:
 def test_a_step_that_cleans_up_when_its_timeout_has_come() -> None:
     """It begins nothing new, and may undo what it did."""
     assert rehearse(Saga("door", input=Order, steps=[visit]), Order(), [Door]) == []
+
+
+class Gate(FakeService):
+    """A barrier that is closed for a while, and two lanes."""
+
+    close = action(undo="open")
+    left = action(undo="leave_left")
+    right = action(undo="leave_right")
+
+
+@step
+async def close_gate(gate: Gate, ctx: StepContext) -> Held:
+    """Keep others out."""
+    await gate.close(key=ctx.key)
+    return Held(ctx.key)
+
+
+@close_gate.compensation
+async def open_gate(gate: Gate, ctx: StepContext) -> None:
+    """Let them in again."""
+    await gate.open(key=ctx.action_key)
+
+
+@step
+async def take_a_lane(gate: Gate, ctx: StepContext) -> str:
+    """Both lanes or none: where the second is not to be had, the first is given back."""
+    await gate.left(key=ctx.key)
+    try:
+        receipt: str = await gate.right(key=ctx.key)
+    except PermanentError:
+        receipt = "none"
+    if receipt == "none":
+        try:
+            await gate.leave_left(key=ctx.key)
+        except PermanentError as error:
+            raise RuntimeError("the left one is taken") from error
+    return receipt
+
+
+@take_a_lane.compensation
+async def leave_lanes(gate: Gate, ctx: StepContext) -> None:
+    """Whichever was taken."""
+    await gate.leave_right(key=ctx.action_key)
+    await gate.leave_left(key=ctx.action_key)
+
+
+@step(pivot=True)
+async def open_again(close_gate: Held, gate: Gate) -> None:
+    """The way forward lets go of what it took."""
+    await gate.open(key=close_gate.key)
+
+
+@step
+async def pay_toll(payments: Payments, ctx: StepContext) -> str:
+    """Behind it all."""
+    receipt: str = await payments.charge(key=ctx.key)
+    return receipt
+
+
+@pay_toll.compensation
+async def repay_toll(payments: Payments, ctx: StepContext) -> None:
+    """Undone first."""
+    await payments.refund(key=ctx.action_key)
+
+
+def test_a_way_forward_that_lets_go_of_what_it_took() -> None:
+    """A later step gives a lock back, and a step a part of what it took: no rollback, and no effect that is missing."""
+    toll = Saga("toll", input=Order, steps=[close_gate, take_a_lane, pay_toll, open_again])
+    assert crash_everywhere(toll, Order(), [Gate, Payments]).ends["COMPLETED"]
