@@ -135,8 +135,8 @@ class FakeService:
         if self.tombstones and (name, key) in ledger.closed:
             self._tell(f"{name} is refused: its key was undone")
             raise PermanentError(f"{self.name} has closed this key: {name} was undone")
-        known = ledger.answers.get((name, key))
-        if self.keys and known is not None:
+        if self.keys and (name, key) in ledger.answers:
+            known = ledger.answers[name, key]
             self._tell(f"{name} again: first answer")
             if isinstance(known, PermanentError):
                 raise known.with_traceback(None)

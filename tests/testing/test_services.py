@@ -66,6 +66,23 @@ async def test_an_answer_can_be_made_by_a_function() -> None:
     assert bank.ledger.standing == {("take", "k"): 1}
 
 
+class Meter(FakeService):
+    total = 0
+
+    @action
+    def add(self, number: int) -> None:
+        """Answers nothing."""
+        self.total += number
+
+
+async def test_an_answer_that_is_none_is_an_answer() -> None:
+    """A repeat gets it again, and has no second effect."""
+    meter = Meter()
+    for _ in range(2):
+        assert await meter.add(5, key="k") is None
+    assert (meter.total, meter.ledger.standing) == (5, {("add", "k"): 1})
+
+
 async def test_what_was_refused_or_undone_is_not_found() -> None:
     """Only what stands is; and what an action answered that has no effect."""
     bank = Bank()
