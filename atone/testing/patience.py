@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,13 +26,14 @@ class Patience:
 
     async def call(self, call: Call, arguments: dict[str, Any]) -> object:
         """Call a function; raises `TimeoutError` where it has not ended in time."""
-        if not call.is_async:
-            return call.function(**arguments)
+        answer = call.function(**arguments)
+        if not inspect.isawaitable(answer):  # an `async def` behind a decorator is none that is known to be one
+            return answer
         self._task = asyncio.current_task()
         limit = self._limit = asyncio.timeout(call.timeout)
         try:
             async with limit:
-                result = await call.function(**arguments)
+                result: object = await answer
                 if not limit.expired():  # or it was told to end, and returned instead
                     return result
         except TimeoutError:

@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, cast
 
 import pytest
@@ -119,10 +120,28 @@ def test_a_fake_whose_answer_raises() -> None:
 def test_a_coroutine_that_is_returned() -> None:
     """Instead of what it would return."""
 
-    def hasty(order: Order, payments: Payments, ctx: StepContext) -> str:
+    async def hasty(order: Order, payments: Payments, ctx: StepContext) -> str:
         return cast("str", payments.charge(key=ctx.key))
 
     assert flaws(hasty) == {Flaw.UNAWAITED: "step 'pay' returns Payments.charge() without awaiting it"}
+
+
+def test_a_step_behind_a_decorator() -> None:
+    """It hides that it is an `async def`: what it returns is awaited, as the engine does, and no longer than that."""
+
+    def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapper(*args: object, **kwargs: object) -> object:
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    async def slow(order: Order, payments: Payments, ctx: StepContext) -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    assert flaws(traced(pay), traced(repay)) == {}
+    assert flaws(traced(slow)) == {Flaw.TIMEOUT: "step 'pay' raised TimeoutError('no answer within 30 s')"}
 
 
 def test_a_task_that_nobody_waits_for() -> None:
