@@ -14,6 +14,7 @@ from typing import Any
 
 from ..sagas import PermanentError
 from .actions import Action, Call, Declaration
+from .indoors import IndoorLoop
 from .ledger import Effect, Ledger
 from .outcomes import AnswerLost, Fate, Outcomes
 from .world import World, never
@@ -69,6 +70,7 @@ class FakeService:
         """One request on its way there and back."""
         world = self.world
         if world is None:
+            self._refuse_strangers()
             return self.carry_out(call, key, args, kwargs)
         await world.alive()
         self.ledger.sent.append((call.name, key))
@@ -88,6 +90,14 @@ class FakeService:
             raise AnswerLost(f"the answer of {self.name} was lost")
         world.answered(asked)
         return answer
+
+    def _refuse_strangers(self) -> None:
+        """Raise `LookupError` in a simulation that does not know this fake, and would judge nothing that it does."""
+        loop = asyncio._get_running_loop()  # noqa: SLF001  # the public one raises
+        if isinstance(loop, IndoorLoop):
+            what = f"{self.name} is not among the services of this simulation: give it beside the client that it is in"
+            loop.problems.append(what)
+            raise LookupError(what)
 
     async def _there_and_back(
         self, world: World, call: Call, key: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, refused: bool

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from atone import DefinitionError, Saga, ServiceMissing, StepContext, receive, step
-from atone.testing import FakeService, Flaw, Mail, Simulation, action, crash_everywhere, rehearse, simulate
+from atone.testing import (
+    FakeService,
+    Flaw,
+    Mail,
+    SagaFailure,
+    Simulation,
+    action,
+    crash_everywhere,
+    rehearse,
+    simulate,
+)
 from tests.testing.shop import SERVICES, Approve, Carrier, Order, Payments, Stock, patient, ship, shop
 from tests.testing.test_plugin import pytest_in
 
@@ -159,6 +169,35 @@ def test_a_service_that_does_not_make_its_base_is_named() -> None:
     """With the line that is missing."""
     with pytest.raises(AttributeError, match=r"has to call super\(\).__init__\(\)"):
         Forgetful().standing("k")
+
+
+class Till:
+    """A client of the user's own, with a fake inside."""
+
+    def __init__(self, payments: Payments) -> None:
+        self.payments = payments
+
+
+@step(name="pay")
+async def pay_at(order: Order, till: Till, ctx: StepContext) -> str:
+    """Pay through the client."""
+    receipt: str = await till.payments.charge(key=ctx.key)
+    return receipt
+
+
+@pay_at.compensation
+async def repay_at(till: Till, ctx: StepContext) -> None:
+    """Get it back through the client."""
+    await till.payments.refund(key=ctx.action_key)
+
+
+def test_a_fake_inside_a_client_is_given_beside_it() -> None:
+    """Nobody would see what is done with it, and every test would pass."""
+    saga, payments = Saga("till", input=Order, steps=[pay_at]), Payments()
+    words = r"Payments is not among the services of this simulation: give it beside the client that it is in"
+    with pytest.raises(SagaFailure, match=words):
+        crash_everywhere(saga, Order(), [Till(payments)])
+    assert crash_everywhere(saga, Order(), [Till(payments), payments]).disturbances
 
 
 @dataclass
