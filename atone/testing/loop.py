@@ -204,7 +204,10 @@ class SimLoop(IndoorLoop):
 
         def in_thread() -> T:  # by this name it is known where a step is watched
             self.fuse.moved += 1
-            return func(*args)
+            result = func(*args)
+            if asyncio.iscoroutine(result):  # of a decorated `async def`, which may never begin
+                self.leftovers.append(result.close)
+            return result
 
         return self.between_turns(in_thread)
 

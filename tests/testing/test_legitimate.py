@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
+import gc
+import warnings
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -393,3 +396,24 @@ def test_a_way_forward_that_lets_go_of_what_it_took() -> None:
     """A later step gives a lock back, and a step a part of what it took: no rollback, and no effect that is missing."""
     toll = Saga("toll", input=Order, steps=[close_gate, take_a_lane, pay_toll, open_again])
     assert crash_everywhere(toll, Order(), [Gate, Payments]).ends["COMPLETED"]
+
+
+def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Hides that a function is an `async def`."""
+
+    @functools.wraps(function)
+    def wrapper(*args: object, **kwargs: object) -> object:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def test_a_decorated_step_whose_process_dies_before_it_has_begun() -> None:
+    """Nobody is warned of what the dead did not await."""
+    pay = step(name="pay")(traced(pay_toll.action.function))
+    pay.compensation(traced(repay_toll))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert crash_everywhere(Saga("traced", input=Order, steps=[pay]), Order(), [Payments]).kills
+        gc.collect()
+    assert [str(one.message) for one in caught] == []
