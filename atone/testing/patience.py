@@ -14,6 +14,10 @@ from ..sagas.step import Call
 from .services import FakeService
 
 
+#: Virtual seconds after its timeout in which a function may clean up, or what it has begun comes to its end.
+CALM = 100.0
+
+
 @define(eq=False)
 class Patience:
     """Waits for a function no longer than the engine would, and hears of every request."""
@@ -42,6 +46,13 @@ class Patience:
         finally:
             self._limit = None
         raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether the function under way was told to end long ago, and goes on."""
+        limit = self._limit
+        due = limit.when() if limit is not None and limit.expired() else None
+        return due is not None and asyncio.get_running_loop().time() > due + CALM
 
     def asked(self, service: str, call: str, key: str) -> None:
         """A request leaves."""

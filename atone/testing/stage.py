@@ -6,7 +6,7 @@ import asyncio
 import copy
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any, cast
 
@@ -23,14 +23,11 @@ from .indoors import OutsideWorld
 from .loop import SimLoop
 from .memory import remembering, sharing
 from .outcomes import Fate
-from .patience import Patience
+from .patience import CALM, Patience
 from .services import FakeService
 from .site import named
 from .spy import Flaw, awaiting, spying
 from .world import World
-
-#: Virtual seconds in which what a step has begun comes to its end, if it has one.
-CALM = 100.0
 
 
 class _Named(Exception):
@@ -200,13 +197,23 @@ class Stage:
         stored = [one.name for one in binding.parameters if isinstance(one.source, (FromInput, FromSlot))]
         shared = sharing({name: arguments[name] for name in stored}, self.codec, note)
         with spying(note, is_async=call.is_async), awaiting(note), remembering(call.function, note), shared:
-            result = self._loop.call(self.patience.call(call, arguments))
+            result = self._wait_for(self.patience.call(call, arguments), note)
         self._clear_up(note)
         if inspect.iscoroutine(result):
             result.close()
             note(Flaw.UNAWAITED, f"returns {result.__qualname__}() without awaiting it")
             raise _Named
         return result
+
+    def _wait_for(self, work: Coroutine[Any, Any, object], note: Callable[[Flaw, str], None]) -> object:
+        """The result of a call; raises `_Named` where it does not end."""
+        task = self._loop.create_task(work)
+        self._loop.run(lambda: task.done() or self.patience.in_vain)
+        if task.done():
+            return task.result()
+        self._workers.add(task)  # nobody can end it
+        note(Flaw.LINGERS, f"has not ended {CALM:g} s after its timeout: let asyncio.CancelledError out")
+        raise _Named
 
     def _clear_up(self, note: Callable[[Flaw, str], None]) -> None:
         """Let what a step has begun and did not wait for come to its end: is anything asked of a participant in it?

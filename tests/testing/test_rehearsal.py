@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, cast
 
@@ -56,6 +57,19 @@ def test_a_step_that_takes_longer_than_its_timeout() -> None:
         return "paid"
 
     assert flaws(polls, timeout=7) == {Flaw.TIMEOUT: "step 'pay' raised TimeoutError('no answer within 7 s')"}
+
+
+def test_a_step_that_never_ends() -> None:
+    """It takes the order to end for one more error, in a loop: the rehearsal ends, and says so."""
+
+    async def polls(order: Order, payments: Payments, ctx: StepContext) -> str:
+        while not payments.standing(ctx.key):
+            with suppress(Exception, asyncio.CancelledError):
+                await asyncio.sleep(0.5)
+        return "paid"
+
+    ends = "step 'pay' has not ended 100 s after its timeout: let asyncio.CancelledError out"
+    assert flaws(polls, timeout=7) == {Flaw.LINGERS: ends}
 
 
 def test_a_timeout_of_its_own_is_what_the_step_raises() -> None:
