@@ -142,6 +142,10 @@ class Stage:
                 found[f"{fake.name}.{action}", key] += count
         return +found
 
+    def closes_keys(self, effect: str) -> bool:
+        """Whether the participant that has this effect refuses an action whose key was undone."""
+        return all(fake.tombstones for fake in self._fakes if fake.name == effect.partition(".")[0])
+
     def astray(self) -> str:
         """What to do about an undo that was asked for under a key that no action had."""
         for fake in self._fakes:

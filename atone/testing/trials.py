@@ -115,10 +115,27 @@ class UndoTrial(Trial):
         if stage.act(self.index, quietly=True):
             stage.values.pop(self.index, None)
             if stage.undo(self.index, f"{what}, called with None after its action,") and sound:
-                self._compare(before, stage, f"{what} has run with None for the result, as after a lost answer")
-        self.stage().undo(self.index, f"{what}, called although it never happened,")
+                words = f"{what} has run with None for the result, as after a lost answer"
+                sound = self._compare(before, stage, words)
+        self._early(what, sound=sound)
         asked = self._in_trouble(what, known=True)
         self._in_trouble(what, known=False, but=asked)
+
+    def _early(self, what: str, *, sound: bool) -> None:
+        """Undo what never happened, or not yet: where its request comes after that, it must be refused."""
+        stage = self.stage()
+        before = stage.effects()
+        if not stage.undo(self.index, f"{what}, called although it never happened,") or not sound:
+            return
+        stage.note = lambda _flaw, _detail: None  # the action is not on trial here
+        stage.act(self.index, quietly=True)
+        left = ", ".join(sorted({name for name, _ in stage.effects() - before if stage.closes_keys(name)}))
+        if left:
+            self.note(
+                Flaw.MISSING_COMPENSATION,
+                f"{what} has run before the request of its action came, and {left} stands then: "
+                "ask for the undo in any case, which closes the key",
+            )
 
     def _in_trouble(self, what: str, *, known: bool, but: Sequence[tuple[str, int]] = ()) -> list[tuple[str, int]]:
         """Let each of its requests fail in turn: it must not return then, as long as its action's effect stands."""

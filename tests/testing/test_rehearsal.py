@@ -140,6 +140,21 @@ def test_a_coroutine_that_is_returned() -> None:
     assert flaws(hasty) == {Flaw.UNAWAITED: "step 'pay' returns Payments.charge() without awaiting it"}
 
 
+def test_a_compensation_that_looks_first() -> None:
+    """What it does not find may still be on its way: only an undo closes the key, unless nobody keeps closed keys."""
+
+    async def looks(order: Order, payments: Payments, ctx: StepContext) -> None:
+        if await payments.find_charge(key=ctx.action_key) is not None:
+            await payments.refund(key=ctx.action_key)
+
+    words = (
+        "the compensation of 'pay' has run before the request of its action came, and Payments.charge stands then: "
+        "ask for the undo in any case, which closes the key"
+    )
+    assert flaws(pay, looks) == {Flaw.MISSING_COMPENSATION: words}
+    assert rehearse(saga_of(pay, repay), Order(), [Payments(tombstones=False)]) == []
+
+
 def test_a_step_behind_a_decorator() -> None:
     """It hides that it is an `async def`: what it returns is awaited, as the engine does, and no longer than that."""
 
