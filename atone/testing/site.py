@@ -29,6 +29,7 @@ from .journal import Journal
 from .observer import Observer
 from .processes import Processes
 from .services import FakeService
+from .settings import settings
 from .store import FileMedium, Medium, MemoryMedium
 from .world import World
 
@@ -60,6 +61,7 @@ class Site:
     ) -> None:
         if store not in STORES:
             raise ValueError(f"there is no store {store!r} in a simulation: it is one of {', '.join(STORES)}")
+        seed = settings.seed if settings.seed is not None else seed
         self.world = World(seed, Fuse(at=tuple(sorted(crashes))))
         self.services: dict[Any, object] = {}
         self._expected = Expected(self.world, certain=not crashes)

@@ -13,7 +13,7 @@ TESTS = """
 import sys
 from attrs import frozen
 from atone import Saga, Status, StepContext, step
-from atone.testing import FakeService, action, crash_everywhere, verify
+from atone.testing import FakeService, Simulation, action, crash_everywhere, verify
 
 @frozen
 class Order:
@@ -48,6 +48,9 @@ async def test_everywhere(sim):
 
 def test_file(durable):
     assert not durable.path.exists()
+
+def test_of_its_own():
+    assert Simulation(saga).seed == {seed}
 """
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
@@ -77,7 +80,7 @@ def user(tmp_path: Path) -> Path:
 def test_fixtures_work_with_and_without_another_plugin_for_async(user: Path, anyio: str) -> None:
     """`sim`, `durable` and the decorator; and the summary says how much was tried."""
     run = pytest_in(user, "-p", anyio)
-    assert "3 passed" in run.stdout, run.stdout + run.stderr
+    assert "4 passed" in run.stdout, run.stdout + run.stderr
     assert "crash tests of sagas" in run.stdout
     assert "test_everywhere: " in run.stdout
 
@@ -91,10 +94,10 @@ def test_anyio_may_run_the_test_itself(user: Path) -> None:
 
 
 def test_a_seed_for_the_whole_run(user: Path) -> None:
-    """It reaches the fixture and the crash tests."""
+    """It reaches the fixture, the crash tests, and simulations of a test's own."""
     test = user / "test_user.py"
-    test.write_text(test.read_text(encoding="utf-8").replace("sim.seed == 0", "sim.seed == 9"), encoding="utf-8")
-    assert "3 passed" in pytest_in(user, "--saga-seed=9").stdout
+    test.write_text(test.read_text(encoding="utf-8").replace("seed == 0", "seed == 9"), encoding="utf-8")
+    assert "4 passed" in pytest_in(user, "--saga-seed=9").stdout
 
 
 def test_options_reach_a_test_that_imports_the_kit_itself(user: Path) -> None:
@@ -112,7 +115,7 @@ def test_a_failure_names_the_command_that_repeats_it(user: Path) -> None:
     test = user / "test_user.py"
     test.write_text(test.read_text(encoding="utf-8").replace(RIGHT, WRONG), encoding="utf-8")
     run = pytest_in(user)
-    assert "1 failed, 2 passed" in run.stdout, run.stdout
+    assert "1 failed, 3 passed" in run.stdout, run.stdout
     again = next(line for line in run.stdout.splitlines() if "again: pytest" in line)
     options = again.partition("again: pytest ")[2].replace("'", "").split()
     assert options[0] == "test_user.py::test_everywhere"
