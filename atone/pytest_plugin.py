@@ -98,7 +98,7 @@ def _judge(item: pytest.Item) -> None:
     sim = getattr(item, "funcargs", {}).get("sim")
     if not isinstance(sim, Simulation):
         return
-    if sim.begun and not sim.judged:
+    if sim.begun and not sim.told:
         sim.check()
     sim.demand()
 

@@ -49,7 +49,7 @@ class Witness(Site):
             if count > 0 and evidence.owner(key)[0] == order
         }
 
-    judged: bool = False  #: whether anybody has asked for the violations
+    told: bool = False  #: whether somebody who asked was told of a violation
 
     @property
     def begun(self) -> bool:
@@ -58,8 +58,9 @@ class Witness(Site):
 
     def violations(self) -> list[Violation]:
         """Every promise that was broken."""
-        self.judged = True
-        return judge(self.evidence())
+        found = judge(self.evidence())
+        self.told = bool(found)
+        return found
 
     def check(self) -> None:
         """Raise `SagaFailure`, with the story, where a promise was broken.

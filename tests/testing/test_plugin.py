@@ -146,6 +146,35 @@ async def test_plain(sim):
     assert verdict in run.stdout, run.stdout + run.stderr
 
 
+def test_a_judgement_in_the_middle_is_not_the_last(user: Path) -> None:
+    """What is lost behind it does not go by."""
+    test = user / "test_user.py"
+    test.write_text(test.read_text(encoding="utf-8").replace(RIGHT, WRONG), encoding="utf-8")
+    plain = """
+from test_user import Order, Payments, saga
+
+async def test_plain(sim):
+    sim.provide(Payments)
+    await sim.start(saga, Order(), id="1")
+    await sim.settle()
+    sim.check()
+    sim[Payments].charge.plan(*["applied_answer_lost"] * 9)
+    await sim.start(saga, Order(), id="2")
+    await sim.settle()
+
+async def test_of_a_bug(sim):
+    sim.provide(Payments)
+    sim[Payments].charge.plan(*["applied_answer_lost"] * 9)
+    await sim.start(saga, Order(), id="1")
+    await sim.settle()
+    assert [one.check for one in sim.violations()] == ["S2 net zero"]
+"""
+    (user / "test_plain.py").write_text(plain, encoding="utf-8")
+    run = pytest_in(user, "test_plain.py", "-p", "no:anyio")
+    assert "1 failed, 1 passed" in run.stdout, run.stdout + run.stderr
+    assert "FAILED test_plain.py::test_plain" in run.stdout
+
+
 def test_crashes_and_budget_can_be_set_for_the_run(user: Path) -> None:
     """For a night's run, and for a quick one."""
     assert " pairs, " in pytest_in(user, "--saga-crashes=2").stdout
