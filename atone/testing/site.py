@@ -88,14 +88,13 @@ class Site:
             self._add(type_, service)
 
     def __getitem__(self, type_: type[S]) -> S:
-        """The service that was provided for a type."""
-        service = self.services.get(type_)
-        if not isinstance(service, type_):
+        """The service that was provided for a type, or is of it."""
+        own = (one for one in self.services.values() if type(one) is type_)
+        service = self.services[type_] if type_ in self.services else next(own, None)
+        if service is None:
             there_are = ", ".join(one.__name__ for one in self.services) or "none"
-            raise LookupError(  # noqa: TRY004  # it is not there
-                f"no {type_.__name__} is provided; there are: {there_are}"
-            )
-        return service
+            raise LookupError(f"no {type_.__name__} is provided; there are: {there_are}")
+        return cast("S", service)
 
     @property
     def fakes(self) -> list[FakeService]:

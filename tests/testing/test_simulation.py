@@ -5,7 +5,7 @@ import gc
 import time
 from collections.abc import Awaitable, Iterator
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Protocol, cast
 
 import pytest
 
@@ -292,6 +292,20 @@ async def test_what_is_provided_can_be_kept(sim: Simulation) -> None:
     given = Stock()
     assert sim.provide(given) is given is sim[Stock]
     assert sim.provide(Payments) is sim[Payments]
+
+
+class Cashier(Protocol):
+    """What a step needs of a service."""
+
+    async def charge(self, *, key: str) -> str:
+        """Take money."""
+        ...
+
+
+async def test_what_is_provided_for_a_protocol_is_found_by_either() -> None:
+    """By the protocol, which cannot be asked what is one; and by the class of the fake."""
+    with Simulation(shop, provide={Cashier: Payments}) as sim:
+        assert sim[Payments] is sim[cast("type[Payments]", Cashier)]
 
 
 WITH_APPROVAL = Saga("shop", version=1, input=Order, steps=[reserve, receive(Approve), charge, ship])
