@@ -13,7 +13,6 @@ from ..sagas.runner import NO_ANSWER
 from ..sagas.step import Call
 from .services import FakeService
 
-
 #: Virtual seconds after its timeout in which a function may clean up, or what it has begun comes to its end.
 CALM = 100.0
 

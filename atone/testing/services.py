@@ -97,7 +97,7 @@ class FakeService:
         if isinstance(loop, IndoorLoop):
             what = f"{self.name} is not among the services of this simulation: give it beside the client that it is in"
             loop.problems.append(what)
-            raise LookupError(what)
+            raise LookupError(what)  # noqa: TRY004  # it is not there
 
     async def _there_and_back(
         self, world: World, call: Call, key: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, refused: bool
