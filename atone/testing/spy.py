@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -61,6 +62,7 @@ _CALLS = _calls(
     (Flaw.CLOCK, "reads time.time_ns()", [time.time_ns]),
     (Flaw.CHANCE, "uses the module random", [random.random, random.getrandbits]),
     (Flaw.CHANCE, "uses os.urandom, secrets or uuid4", [os.urandom]),
+    (Flaw.CHANCE, "uses uuid1", _of(uuid, "_generate_time_safe")),
     (Flaw.NETWORK, "looks up a real host", [socket.getaddrinfo]),
     (Flaw.THREAD, "starts a real thread", _of(_thread, "start_new_thread", "start_joinable_thread")),
     (Flaw.PROCESS, "starts a real process", _of(subprocess, "_fork_exec")),

@@ -379,6 +379,15 @@ def test_a_key_from_chance() -> None:
     assert {Flaw.KEY_VARIES, Flaw.CHANCE} <= flaws(random_key).keys()
 
 
+def test_an_id_made_of_clock_and_machine() -> None:
+    """It differs each time as well, and no function of a clock or of chance is called for it."""
+
+    async def reference(order: Order, payments: Payments, ctx: StepContext) -> None:
+        await payments.charge(key=ctx.key, reference=str(uuid.uuid1()))
+
+    assert flaws(reference)[Flaw.CHANCE].startswith("step 'pay' uses uuid1 at test_rehearsal.py:")
+
+
 def test_a_participant_without_keys_makes_a_step_that_is_not_idempotent() -> None:
     """Two calls under one key, two effects."""
     found = rehearse(saga_of(pay, repay), Order(), [Payments(keys=False)])
