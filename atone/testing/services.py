@@ -9,6 +9,8 @@ Steps call `await payments.charge(key=ctx.key, cents=100)` and `await payments.r
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -33,11 +35,12 @@ class FakeService:
         self.plans: dict[str, list[Fate]] = {}
         self.ledger = Ledger()
         self.world: World | None = None
+        self.number = 1  #: among those of its class in a simulation
 
     def __getattr__(self, name: str) -> Any:
         """The methods that `undo=` and `find=` name, which type checkers cannot see; there are no others."""
         msg = f"{type(self).__name__!r} has no {name!r}"
-        if name in {"keys", "tombstones", "outcomes", "plans", "ledger", "world"}:
+        if name in {"keys", "tombstones", "outcomes", "plans", "ledger", "world", "number"}:
             msg += ": its __init__ has to call super().__init__()"
         elif not name.startswith("_"):
             msg += f"; it declares: {', '.join(self.calls()) or 'nothing'}"
@@ -46,7 +49,7 @@ class FakeService:
     @property
     def name(self) -> str:
         """The name of the service in stories and crash points."""
-        return type(self).__name__
+        return f"{type(self).__name__}{self.number if self.number > 1 else ''}"
 
     @classmethod
     @cache  # asked in every history
@@ -207,6 +210,14 @@ class FakeService:
 
     def _time(self) -> float:
         return self.world.elapsed if self.world is not None else 0.0
+
+
+def tell_apart(fakes: Iterable[FakeService]) -> None:
+    """Number those of one class, so that each has a name of its own."""
+    seen = Counter[type]()
+    for fake in fakes:
+        seen[type(fake)] += 1
+        fake.number = seen[type(fake)]
 
 
 def _delay(world: World) -> float:

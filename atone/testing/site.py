@@ -28,7 +28,7 @@ from .fuse import Fuse
 from .journal import Journal
 from .observer import Observer
 from .processes import Processes
-from .services import FakeService
+from .services import FakeService, tell_apart
 from .settings import settings
 from .store import FileMedium, Medium, MemoryMedium
 from .world import World
@@ -179,6 +179,7 @@ class Site:
         if isinstance(made, FakeService):
             made.world = self.world
         self.services[type_] = made
+        tell_apart(self.fakes)
         return made
 
     @overload

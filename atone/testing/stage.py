@@ -24,7 +24,7 @@ from .loop import SimLoop
 from .memory import remembering, sharing
 from .outcomes import Fate
 from .patience import CALM, Patience
-from .services import FakeService
+from .services import FakeService, tell_apart
 from .site import named
 from .spy import Flaw, awaiting, spying
 from .world import World
@@ -57,7 +57,9 @@ class Stage:
         provided = {
             type_: one() if isinstance(one, type) else one for type_, one in named(copy.deepcopy(self.services))
         }
-        self._fakes = [one for one in provided.values() if isinstance(one, FakeService)]
+        fakes = [one for one in provided.values() if isinstance(one, FakeService)]
+        self._fakes = list({id(one): one for one in fakes}.values())  # one may be given for several types
+        tell_apart(self._fakes)
         self.patience = Patience(self._fakes)
         world = World(self.seed, asked=self.patience.asked)
         for fake in self._fakes:

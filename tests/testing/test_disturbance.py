@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from typing import Any
+from typing import Any, Protocol, cast
 
 import pytest
 from attrs import define
@@ -153,6 +153,38 @@ def test_services_with_calls_of_one_name_are_disturbed_one_by_one(played: list[s
     crash_everywhere(Saga("vans", input=Order, steps=[charge, fill, ship]), Order(), [Payments, Vans, Carrier])
     assert {"Payments.charge=refused@", "Vans.charge=refused@"} <= set(played)
     assert "Vans.charge=refused,Payments.refund=lost@" in played
+
+
+class Main(Protocol):
+    """One provider of payments."""
+
+
+class Spare(Protocol):
+    """Another one."""
+
+
+def test_two_fakes_of_one_class_are_disturbed_one_by_one(played: list[str]) -> None:
+    """Each has a name of its own, and no history is played twice."""
+
+    @step
+    async def first(order: Order, main: Main, ctx: StepContext) -> None:
+        await cast("Payments", main).charge(key=ctx.key)
+
+    @first.compensation
+    async def first_back(order: Order, main: Main, ctx: StepContext) -> None:
+        await cast("Payments", main).refund(key=ctx.action_key)
+
+    @step
+    async def second(order: Order, spare: Spare, ctx: StepContext) -> None:
+        await cast("Payments", spare).charge(key=ctx.key)
+
+    @second.compensation
+    async def second_back(order: Order, spare: Spare, ctx: StepContext) -> None:
+        await cast("Payments", spare).refund(key=ctx.action_key)
+
+    crash_everywhere(Saga("two", input=Order, steps=[first, second]), Order(), {Main: Payments, Spare: Payments})
+    assert {"Payments.charge=refused@", "Payments2.charge=refused@"} <= set(played)
+    assert len(set(played)) == len(played)
 
 
 def test_the_process_dies_in_the_first_and_the_last_of_many(played: list[str]) -> None:
