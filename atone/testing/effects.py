@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..sagas import Status
 from .evidence import Evidence
@@ -28,19 +28,25 @@ def left_behind(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
             yield trail.record.id, f"{service.name}.{action} of step {step} stands, and the order is COMPENSATED"
 
 
-def _given_back(evidence: Evidence) -> set[tuple[str, str, str]]:
-    """What the way forward itself has asked to be undone, as a lock at its end: by service, call and key."""
-    return {
+def _given_back(evidence: Evidence) -> Callable[[FakeService, str, str], bool]:
+    """Whether the way forward itself has asked for an action to be undone, as for a lock at its end."""
+    forward = {
         (asked.service, asked.call, asked.key) for asked in evidence.journal.of(Asked)
         if asked.sender is not None and asked.sender.work == "action"
     }  # fmt: skip
+
+    def given_back(service: FakeService, action: str, key: str) -> bool:
+        declared = service.actions().get(action)  # of a participant that was only told of, there is no declaration
+        return declared is not None and (service.name, declared.undo, key) in forward
+
+    return given_back
 
 
 def not_once(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     """Effects of a completed order that do not stand exactly once, and that it has not given back itself."""
     given_back = _given_back(evidence)
     for trail, step, service, action, key, count in _effects(evidence):
-        gone = count < 1 and (service.name, service.actions()[action].undo, key) in given_back
+        gone = count < 1 and given_back(service, action, key)
         if trail.status == Status.COMPLETED and count != 1 and not gone:
             yield trail.record.id, f"{service.name}.{action} of step {step} stands {count} times"
 
@@ -58,8 +64,7 @@ def undone_in_order(evidence: Evidence) -> Iterator[tuple[str | None, str]]:
     given_back = _given_back(evidence)
     undone = [
         (line.at, *evidence.owner(line.key)[:2]) for service in evidence.services for line in service.ledger.lines
-        if line.undone and line.known
-        and (service.name, service.actions()[line.action].undo, line.key) not in given_back
+        if line.undone and line.known and not given_back(service, line.action, line.key)
     ]  # fmt: skip
     last: dict[str, tuple[int, str]] = {}
     for _, order, step in sorted(undone, key=lambda one: one[0]):
