@@ -208,7 +208,11 @@ class Runner:
         """
         if attempt.stopped:
             return self.overlap_grace
-        return attempt.expired + self.overlap_grace - self.runtime.monotonic() if attempt.expired is not None else 0.0
+        if (
+            attempt.expired is None or attempt.run.work is Work.PROBE
+        ):  # a probe has no effect: nothing waits for its end
+            return 0.0
+        return attempt.expired + self.overlap_grace - self.runtime.monotonic()
 
     def _arguments(self, attempt: Attempt) -> dict[str, object]:
         state, run = attempt.state, attempt.run

@@ -122,6 +122,19 @@ async def test_a_probe_that_raises_or_hangs_tells_nothing() -> None:
     assert world.log == ["a#1", "a.probe#1", "a.probe#2", "a#2"]
 
 
+async def test_nothing_waits_for_a_probe_that_never_ends() -> None:
+    """It has no effect that anything could be sent beside."""
+    world, gate = World(), asyncio.Event()
+    world.script["a"] = [OSError("lost")]
+    world.script["a.probe"] = [deaf(gate), finding(DidNotHappen)]
+    async with Life([line_of(effect("a", probe=True, retry=TWICE))], world) as life:
+        await life.start()
+        await life.clock.advance_until(lambda: "a.probe#1" in world.log)
+        await life.clock.advance(40)
+        gate.set()
+        assert world.log == ["a#1", "a.probe#1", "a.probe#2", "a#2"]
+
+
 async def test_a_probe_that_denies_leaves_the_debt() -> None:
     """A late request may still arrive: when the retry is refused, the step is undone nevertheless."""
     world = World()
