@@ -11,6 +11,7 @@ from attrs import define, field
 
 from ..sagas.attempt import Attempt
 from ..sagas.behaviour import WORDS
+from ..sagas.progress import Work
 from ..storage import Accepted, Advance, Create, Created, Done, Lease, Renew, StoreError, Write, WriteRefused
 
 
@@ -91,6 +92,14 @@ class Asked(NamedTuple):
     beside: tuple[Sender, ...] = ()  #: who may have sent it as well, where a task beside the attempt's own did
 
 
+class Crowded(NamedTuple):
+    """A request leaves beside an attempt of the same step that has not ended, nor had its grace."""
+
+    sender: Sender
+    beside: Sender
+    waited: float  #: seconds that were left to it
+
+
 class Left(NamedTuple):
     """A process was asked to leave."""
 
@@ -106,7 +115,7 @@ class Differed(NamedTuple):
 
 
 E = TypeVar("E")
-Event = Committed | Failed | Reopened | Loaded | Made | Moved | Began | GivenUp | Asked | Left | Differed
+Event = Committed | Failed | Reopened | Loaded | Made | Moved | Began | GivenUp | Asked | Crowded | Left | Differed
 
 
 class Running(NamedTuple):
@@ -114,6 +123,7 @@ class Running(NamedTuple):
 
     sender: Sender
     attempt: Attempt
+    at: float  #: seconds since the simulation began
 
     @property
     def over(self) -> bool:
@@ -134,6 +144,7 @@ class Journal:
     """Everything that was seen. Judged when all is over."""
 
     now: Callable[[], float] = lambda: 0.0
+    grace: float = 30.0  #: seconds that an attempt which was cut off or timed out has to end
     events: list[Event] = field(factory=list)
     expected: set[str] = field(factory=set)  #: the ids of orders that somebody has started
 
@@ -141,6 +152,7 @@ class Journal:
     decisions: int = 0  #: made so far; some of them are made twice
     succeeded: set[Asked] = field(factory=set)  #: requests whose answer has come back
     _running: list[Running] = field(factory=list)
+    _hung: list[Running] = field(factory=list)  #: that were given up, and may still run
     _sorted: dict[type, list[Any]] = field(factory=dict)
     _seen: int = 0  #: events that lie in there
 
@@ -186,7 +198,7 @@ class Journal:
         sender = Sender(process, state.id, state.saga.slots[run.slot].name, WORDS[run.work], run.number)
         self.events.append(Began(self.now(), sender))
         self._look_after()
-        running = Running(sender, attempt)
+        running = Running(sender, attempt, self.now())
         self._running.append(running)
         context = copy_context()
         context.run(RUNNING.set, running)
@@ -198,8 +210,10 @@ class Journal:
         for one in running:
             if one.attempt.timed_out:
                 self.events.append(GivenUp(one.sender))
+                self._hung.append(one)
             elif not one.over:
                 self._running.append(one)
+        self._hung = [one for one in self._hung if not one.over]
 
     def asked(self, service: str, call: str, key: str) -> Asked:
         """A request leaves. Returns what may be said to be answered."""
@@ -211,7 +225,29 @@ class Journal:
         else:
             asked = Asked(service, call, key, known.sender, self._beside(known.sender))
         self.events.append(asked)
+        if known is not None and not known.over:
+            self._look_beside(known)
         return asked
+
+    def _look_beside(self, asking: Running) -> None:
+        """Note which attempts of its step were before it, and may be acting still. A probe has no effect."""
+        attempt, process = asking.attempt, asking.sender.process
+        for one in (*self._hung, *self._running):
+            if one is asking:
+                return  # those behind it have begun later
+            before = one.attempt
+            if (
+                before.place != attempt.place
+                or one.sender.process != process
+                or before.run.work is Work.PROBE
+                or one.over
+            ):
+                continue
+            waited = self.now() - asking.at  # for one that was cut off
+            if before.expired is not None:
+                waited = max(waited, before.runtime.monotonic() - before.expired)
+            if waited < self.grace - 0.01:
+                self.events.append(Crowded(asking.sender, one.sender, waited))
 
     def _beside(self, sender: Sender) -> tuple[Sender, ...]:
         """The other attempts that are under way in a process."""

@@ -102,7 +102,7 @@ CHECKS: tuple[Check, ...] = (
     Check("S1 intent first", "Every attempt is announced on disk before it is sent, and ends at most once.",
           _either(_each(attempts.unannounced), requests.sent_early)),
     Check("S1 one at a time", "An attempt begins when the one before has ended, and nothing is undone beside a step.",
-          _either(_each(repeats.at_once), _each(attempts.over_before_begun))),
+          _either(_each(repeats.at_once), _each(attempts.over_before_begun), requests.beside_another)),
     Check("S2 no forgotten effect", "An order is COMPENSATED only when all that may have happened was undone.",
           _each(undoing.forgotten)),
     Check("S2 net zero", "An order that ended COMPENSATED leaves no effect at any participant.", effects.left_behind),

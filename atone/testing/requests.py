@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..storage import Advance, Create, Created
 from .evidence import Evidence
-from .journal import Asked, Began, Committed, Sender
+from .journal import Asked, Began, Committed, Crowded, Sender
 from .trail import Trail
 
 Found = Iterator[tuple[str | None, str]]
@@ -31,6 +31,12 @@ def sent_early(evidence: Evidence) -> Found:
             works = _KEYS["compensation"] | _KEYS["probe"] if work == "action" else {work}
             if order is not None and not any(one[:2] == (order, step) and one[2] in works for one in announced):
                 yield order, f"{event.call} of step {step} was called, and no intent of it is on disk"
+
+
+def beside_another(evidence: Evidence) -> Found:
+    """Requests that left while an earlier attempt of the step might still be acting."""
+    for sender, other, waited in evidence.journal.of(Crowded):
+        yield sender.order, f"{sender} was at work beside {other}, which had {waited:.3g} s to end, and did not"
 
 
 def _announce(event: Committed, ids: dict[int, str], announced: set[Place]) -> None:

@@ -67,7 +67,7 @@ class Site:
         self._expected = Expected(self.world, certain=not crashes)
         self.sagas = list(sagas)
         self._retired: list[Saga[Any]] = []  #: sagas that no process knows any more, and orders may still be of
-        self._journal = Journal(lambda: self.world.elapsed, decisions=seed + sum(crashes))
+        self._journal = Journal(lambda: self.world.elapsed, overlap_grace, decisions=seed + sum(crashes))
         medium = FileMedium if store == "sqlite" else MemoryMedium
         self.medium: Medium = medium(self._committed)
         self._written: dict[

@@ -14,7 +14,7 @@ from atone.storage.codec import LIMIT
 from atone.testing import Simulation
 
 from .scenario import scenario
-from .small import SOON, Approve, Carrier, Decline, Order, Payments, open_ended, straight, twofold, waiting
+from .small import SOON, Approve, Carrier, Decline, Order, Payments, leisurely, open_ended, straight, twofold, waiting
 
 _DONE, _UNDONE = Status.COMPLETED, Status.COMPENSATED
 
@@ -117,6 +117,17 @@ async def cancelled_beside_a_step(sim: Simulation, chance: Random) -> None:
     sim[Payments].charge.plan("hang")
     await sim.start(straight, Order())
     await sim.advance(chance.uniform(0.2, 4))
+    await sim.cancel("1", id="no")
+    await sim.settle()
+
+
+@scenario(leisurely, _UNDONE, _DONE)
+async def cancelled_when_the_clock_was_set(sim: Simulation, chance: Random) -> None:
+    """The customer changes their mind while an attempt that timed out still runs, an hour later by the clock alone."""
+    sim[Payments].charge.plan("hang")
+    await sim.start(leisurely, Order())
+    await sim.advance(chance.uniform(1.5, 4))
+    sim.jump(3600)
     await sim.cancel("1", id="no")
     await sim.settle()
 

@@ -82,7 +82,7 @@ class Season:
         self.faults = Faults(
             Random(f"{self.seed} disk"), self.happened, weather.commit_faults, weather.read_faults
         )  # fmt: skip
-        self.journal = Journal(self.loop.time, decisions=crc32(self.seed.encode()))
+        self.journal = Journal(self.loop.time, _GRACE, decisions=crc32(self.seed.encode()))
         self.medium = (MemoryMedium if self.kind == "memory" else FileMedium)(self.journal.committed)
         self.observer = Observer(self.medium, self.sagas, CONVERTER)
         self.world.asked = self.journal.asked

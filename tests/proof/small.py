@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from attrs import frozen
@@ -123,6 +124,19 @@ async def ship(order: Order, carrier: Carrier, ctx: StepContext) -> str:
     return str(await carrier.ship(key=ctx.key))
 
 
+@step(timeout=1, retry=Retry(attempts=1))
+async def charge_at_leisure(order: Order, payments: Payments, ctx: StepContext) -> str:
+    """Take the money, and do not heed for a while that it is time to end."""
+    try:
+        return str(await payments.charge(key=ctx.key))
+    except asyncio.CancelledError:
+        await asyncio.sleep(10)
+        raise
+
+
+charge_at_leisure.compensation(timeout=5, retry=_TWICE)(refund)
+
+
 @step(timeout=5, retry=_TWICE)
 async def weigh(order: Order, ctx: StepContext) -> str:
     """Find out what it weighs, for which the memory is too small the first time."""
@@ -144,6 +158,7 @@ _approval = receive(Approve | Decline, decline=Decline, timeout=timedelta(second
 
 straight = Saga("straight", input=Order, steps=[reserve, charge, ship])
 grouped = Saga("grouped", input=Order, steps=[parallel(reserve, pack), charge, ship])
+leisurely = Saga("leisurely", input=Order, steps=[reserve, charge_at_leisure, ship])
 asking = Saga("asking", input=Order, steps=[reserve, probed, ship])
 waiting = Saga("waiting", input=Order, steps=[reserve, _approval, charge, ship])
 twofold = Saga(
@@ -159,6 +174,7 @@ SERVICES = (Stock, Payments, Carrier)
 EFFECTS = {
     "straight": {"reserve", "charge", "ship"},
     "grouped": {"reserve", "pack", "charge", "ship"},
+    "leisurely": {"reserve", "charge", "ship"},
     "asking": {"reserve", "charge", "ship"},
     "waiting": {"reserve", "charge", "ship"},
     "twofold": {"reserve", "ship"},

@@ -31,7 +31,19 @@ from atone.storage import (
 )
 from atone.storage.lease import Claim
 from atone.testing.evidence import Evidence
-from atone.testing.journal import Asked, Began, Differed, Event, GivenUp, Journal, Loaded, Moved, Reopened, Sender
+from atone.testing.journal import (
+    Asked,
+    Began,
+    Crowded,
+    Differed,
+    Event,
+    GivenUp,
+    Journal,
+    Loaded,
+    Moved,
+    Reopened,
+    Sender,
+)
 from atone.testing.oracle import judge
 from tests.testing.orders import BEGUN, BEST, CHARGED, RESERVED, RUNNING, Line, names, order
 from tests.testing.shop import shop
@@ -99,6 +111,12 @@ def test_a_request_of_nobody_knows_whom() -> None:
     """Some attempt of its step has to be on disk."""
     assert seen(Asked("Stock", "reserve", key("reserve"), None)) == set()
     assert seen(Asked("Payments", "charge", key("charge"), None)) == {"S1 intent first"}
+
+
+def test_a_request_beside_an_attempt_that_has_not_had_its_grace() -> None:
+    """Whatever history says of it."""
+    asked = Crowded(RESERVE._replace(number=2), RESERVE, 0.5)
+    assert seen(Began(0.0, RESERVE), asked) == {"S1 one at a time"}
 
 
 def test_a_commit_that_was_refused_announces_nothing() -> None:

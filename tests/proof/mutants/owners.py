@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from atone.actors import Ownership, actor
+from atone.sagas.runner import Runner
 from atone.storage import Write
 from atone.storage.apply import Applier
 
@@ -32,6 +33,12 @@ def epoch_ignored() -> Planted:
 def new_work_is_cut_off() -> Planted:
     """Work that a request began when a host took its order up is taken for work of the life before."""
     return patch.object(actor, "_beside", lambda event, _decision: event)
+
+
+@mutant("scenarios", "S1 one at a time")
+def grace_by_the_wall() -> Planted:
+    """An attempt that timed out has no more grace than a clock gives it that may be set."""
+    return patch.object(Runner, "_grace", lambda self, attempt: self.overlap_grace if attempt.stopped else 0.0)
 
 
 @mutant("takeovers", "S6 one writer")
