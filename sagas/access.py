@@ -91,9 +91,9 @@ class Access:
             raise CoordinatorFailed from self.failure
         if not self.is_open:
             raise CoordinatorClosed
-        self._check_loop()
+        self.check_loop()
 
-    def _check_loop(self) -> None:
+    def check_loop(self) -> None:
         """Nothing here is made for two loops: the answer would wake whoever waits in the other one late, or never."""
         if asyncio.get_running_loop() is not self.loop:
             raise WrongLoop
@@ -239,7 +239,7 @@ class Access:
     async def _outcome(self, order_id: str) -> Outcome | None:
         """The outcome of an order that has ended and is not in memory."""
         if self.supervisor is not None and self.supervisor.runs(order_id):
-            self._check_loop()
+            self.check_loop()
             return None
         record = await self.record(order_id)
         return recorded_outcome(record, self.registry, self.codec) if record.snapshot.phase is Phase.FINAL else None

@@ -101,9 +101,9 @@ class Coordinator:
     async def __aenter__(self) -> Self:
         """Open the store, and host its orders or stand by. Raises a `StoreError`, or `AlreadyHosted`."""
         access = self._access
+        await access.store.open()  # first: one that is entered already, perhaps in another loop, stays as it is
         access.runtime = self._runtime or SystemRuntime()
         access.loop = asyncio.get_running_loop()
-        await access.store.open()
         try:
             await self._report_strangers()
             await self._engine.open(host=self._host, standby=self._standby)
@@ -118,6 +118,7 @@ class Coordinator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop intake, let what runs end, and close the store; a cancel of the caller does not cut this short."""
+        self._access.check_loop()
         self._access.is_open = False
         leaving = asyncio.ensure_future(self._leave())
         with anyio.CancelScope(shield=True):  # a scope around the caller that is cancelled would cancel again and again

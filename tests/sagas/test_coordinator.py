@@ -24,6 +24,7 @@ from atone import (
     StepContext,
     StepFailed,
     StepStatus,
+    StoreError,
     WrongLoop,
     parallel,
     step,
@@ -424,6 +425,8 @@ def test_a_coordinator_that_is_used_in_another_event_loop_says_so(store: str, tm
     with asyncio.Runner() as own, asyncio.Runner() as other:
         own.run(coordinator.__aenter__())
         order = own.run(coordinator.start(saga, Order(), id="1"))
+        with pytest.raises(StoreError):
+            other.run(coordinator.__aenter__())
         for call in (
             lambda: coordinator.start(saga, Order(), id="2"),
             coordinator.count,
@@ -432,6 +435,8 @@ def test_a_coordinator_that_is_used_in_another_event_loop_says_so(store: str, tm
             lambda: order.cancel("late", by="alice"),
             order.status,
             order.outcome,
+            lambda: coordinator.__aexit__(None, None, None),
         ):
             other.run(use(call))
+        assert own.run(coordinator.count()) == {Status.RUNNING: 1}
         own.run(coordinator.__aexit__(None, None, None))
