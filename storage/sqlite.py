@@ -69,7 +69,7 @@ class SqliteStore(Store):
         self._closing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        if self._closing is not None:
+        if self._closing is not None and not self._closing.done():
             await asyncio.shield(self._closing)
         opening = self._opening is not None and not self._opening.done()
         if opening or self._link is not None or self._writer is not None:  # without a link it is being opened again

@@ -634,6 +634,26 @@ async def test_cancelled_close_closes_all_the_same(store: SqliteStore) -> None:
     assert store._link is None
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), OSError("no")])
+async def test_a_close_that_came_to_nothing_does_not_end_whoever_opens(
+    path: str, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """As when its loop ended first: a cancel that nobody asked for would be told at each opening."""
+    store = SqliteStore(path)
+    await store.open()
+
+    async def drop() -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_drop", drop)
+        with pytest.raises(type(error)):
+            await store.close()
+    with pytest.raises(StoreError, match="open already"):
+        await store.open()
+    await store._drop()
+
+
 FORGETFUL = """
 import asyncio, sys
 from atone.storage import SqliteStore
