@@ -170,7 +170,7 @@ class Runner:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # whatever else it raises, the effect may have happened
-            how = Unknown(failure(error))
+            how = Unknown(failure(error), counted=not attempt.unwanted or attempt.in_thread)
         if not attempt.stopped:
             self._report(attempt, how)
 

@@ -363,6 +363,21 @@ async def test_what_a_decorator_returns_to_a_host_that_was_replaced_is_not_begun
             assert log == []
 
 
+async def test_what_a_decorator_returns_behind_a_lapse_of_the_lease_costs_no_attempt() -> None:
+    """It was cut off by the host, and not sent: that is no reason to turn back."""
+    log: list[str] = []
+    async with Life([behind_a_decorator(log)], World()) as life:
+        gate = life.runtime.gate = asyncio.Event()
+        await life.start()
+        await settle()
+        supervisor = life.coordinator._access.supervisor
+        assert supervisor is not None
+        supervisor.stand_down("as if the lease had not been renewed")
+        gate.set()
+        assert (await life.outcome()).status is Status.COMPLETED
+        assert log == ["charge"]
+
+
 async def test_what_a_decorator_made_under_way_is_asked_to_end_after_the_timeout() -> None:
     """While the decorator was busy in a thread, nothing could be."""
     ended: list[str] = []
