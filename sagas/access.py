@@ -246,14 +246,14 @@ class Access:
 
     async def history(self, order_id: str, after: int) -> AsyncIterator[Transition]:
         """The history of an order above a revision, as far as it has come."""
-        key, full = (await self.record(order_id)).key, True
+        key, full, ended = (await self.record(order_id)).key, True, False
         while full:
             rows = await self.ask(self.store.history(key, after=after, limit=PAGE))
             for row in rows:
                 yield transition(row)
-                after = row.revision
+                after, ended = row.revision, stored_status(row.entry.target).final
             full = len(rows) >= PAGE
-            if not rows:
+            if not rows and not ended:
                 await self.record(order_id)  # it may have been purged meanwhile: then this is not its end
 
     async def watch(self, order_id: str, after: int) -> AsyncIterator[Transition]:

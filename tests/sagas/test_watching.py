@@ -249,22 +249,26 @@ async def test_a_history_that_is_purged_while_it_is_read_does_not_look_whole(
             await collect(reading)
 
 
-async def test_who_has_seen_the_end_is_told_nothing_more() -> None:
+@pytest.mark.parametrize("page", [1, access.PAGE])
+async def test_who_has_seen_the_end_is_told_nothing_more(monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """The order ends while its history is read, and is purged while its last line is looked at: the watch is over."""
+    monkeypatch.setattr(access, "PAGE", page)
     world, gate = World(), asyncio.Event()
     world.script["reserve"] = [gate]
     async with Life([line_of(effect("reserve"))], world) as life:
         handle, history = await life.start(), life.store.history
 
         async def read_slowly(key: int, *, after: int, limit: int) -> list[HistoryRow]:
-            gate.set()
-            await life.outcome()
+            if not gate.is_set():
+                gate.set()
+                await life.outcome()
             return await history(key, after=after, limit=limit)
 
         setattr(life.store, "history", read_slowly)  # noqa: B010
         seen = []
         async for one in handle.watch():
             seen.append(one.target)
-            await life.clock.advance(1)
-            await life.coordinator.purge(older_than=timedelta(0))
+            if one.target == "COMPLETED":
+                await life.clock.advance(1)
+                await life.coordinator.purge(older_than=timedelta(0))
         assert seen[-1] == "COMPLETED"
