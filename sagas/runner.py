@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
@@ -178,7 +178,7 @@ class Runner:
         """Make the call of an `async def` that a decorator hid: nothing has been done yet, and nothing is done late."""
         attempt.in_thread = False
         if attempt.timed_out or attempt.stopped or attempt.unwanted:
-            if inspect.iscoroutine(call):
+            if isinstance(call, Coroutine):
                 call.close()
                 msg = "the attempt was to end before its decorator had called it, and was not sent"
                 raise TimeoutError(msg)

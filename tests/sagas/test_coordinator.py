@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
@@ -345,6 +345,37 @@ async def test_what_a_decorator_returns_after_the_timeout_is_not_begun() -> None
         await settle()
         assert log == ["refund"]
         assert (await life.events())[-1] == "LATE"
+
+
+async def test_a_call_of_a_kind_of_its_own_is_not_begun_after_the_timeout() -> None:
+    """As what a compiled `async def` returns, or a request of a client that goes out when it is awaited."""
+    log: list[str] = []
+
+    class Request(Coroutine[Any, Any, None]):
+        def __await__(self) -> Any:
+            log.append("charge")
+            yield from asyncio.sleep(0).__await__()
+
+        def send(self, _value: Any, /) -> Any:
+            log.append("charge")
+
+        def throw(self, *_error: Any) -> Any:
+            log.append("charge")
+
+        def close(self) -> None:
+            pass
+
+    def hidden() -> Any:
+        return Request()
+
+    saga = Saga("s", input=Order, steps=[step(name="ask", read_only=True, timeout=1, retry=ONCE)(hidden)])
+    async with Life([saga], World()) as life:
+        life.runtime.gate = asyncio.Event()
+        await life.start()
+        await life.clock.advance(2)
+        life.runtime.gate.set()
+        assert (await life.outcome()).status is Status.COMPENSATED
+        assert log == []
 
 
 async def test_what_a_decorator_returns_to_a_host_that_was_replaced_is_not_begun() -> None:
