@@ -35,7 +35,7 @@ class FakeService:
         self.plans: dict[str, list[Fate]] = {}
         self.ledger = Ledger()
         self.world: World | None = None
-        self.number = 1  #: among those of its class in a simulation
+        self.number = 1  #: among those of a simulation whose classes have this name
 
     def __getattr__(self, name: str) -> Any:
         """The methods that `undo=` and `find=` name, which type checkers cannot see; there are no others."""
@@ -213,11 +213,11 @@ class FakeService:
 
 
 def tell_apart(fakes: Iterable[FakeService]) -> None:
-    """Number those of one class, so that each has a name of its own."""
-    seen = Counter[type]()
+    """Number those whose classes have one name, so that each has a name of its own."""
+    seen = Counter[str]()
     for fake in fakes:
-        seen[type(fake)] += 1
-        fake.number = seen[type(fake)]
+        seen[type(fake).__name__] += 1
+        fake.number = seen[type(fake).__name__]
 
 
 def _delay(world: World) -> float:

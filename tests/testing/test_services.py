@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from atone import PermanentError
-from atone.testing import FakeService, action, outcomes
+from atone.testing import FakeService, Simulation, action, outcomes
 from atone.testing.outcomes import Fate
 from tests.testing.shop import Payments
 
@@ -118,3 +118,10 @@ def test_a_method_that_was_not_declared_is_missed() -> None:
     """A fake has the methods that it declares, and no others."""
     with pytest.raises(AttributeError):
         Payments().repay(key="k")
+
+
+def test_two_classes_of_one_name_are_told_apart() -> None:
+    """Stories, crash points and what disturbs a call know a fake by its name."""
+    fakes = [type("Payments", (FakeService,), {"charge": action()})() for _ in range(2)]
+    with Simulation(provide=fakes):
+        assert [one.name for one in fakes] == ["Payments", "Payments2"]
