@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from attrs import define, field, frozen
 
-from atone import DidNotHappen, Happened, NeverWillHappen, PermanentError, Probe, Retry, Saga, StepContext, step
+from atone import DidNotHappen, Happened, NeverWillHappen, PermanentError, Probe, Retry, Saga, Status, StepContext, step
 from atone.sagas import Step
-from atone.testing import FakeService, Simulation, action, crash_everywhere, rehearse
+from atone.testing import FakeService, FaultPlan, Mishap, Simulation, action, crash_everywhere, rehearse, simulate
 from tests.testing.shop import Order, Payments, Stock
 
 LONG = 8 * 3600
@@ -396,6 +396,14 @@ def test_a_way_forward_that_lets_go_of_what_it_took() -> None:
     """A later step gives a lock back, and a step a part of what it took: no rollback, and no effect that is missing."""
     toll = Saga("toll", input=Order, steps=[close_gate, take_a_lane, pay_toll, open_again])
     assert crash_everywhere(toll, Order(), [Gate, Payments]).ends["COMPLETED"]
+
+
+def test_a_way_back_behind_what_was_let_go() -> None:
+    """A lane was given back on the way forward: what is undone after that stands behind it, and is in order."""
+    toll = Saga("toll", input=Order, steps=[close_gate, take_a_lane, pay_toll, open_again])
+    refused = FaultPlan(Mishap("right", "refused"), Mishap("open", "refused"))
+    with simulate(toll, Order(), [Gate, Payments], faults=refused) as sim:
+        assert (sim.status("1"), sim.effects("1")) == (Status.COMPENSATED, set())
 
 
 def traced(function: Callable[..., Any]) -> Callable[..., Any]:
