@@ -50,8 +50,8 @@ class Processes:
         return self._life is not None
 
     def problems(self) -> list[Violation]:
-        """What went wrong in any life without anybody catching it."""
-        return self.found + ([] if self._life is None else _problems(self._life.loop))
+        """What went wrong in any life without anybody catching it, each said once: a step is tried many times."""
+        return list(dict.fromkeys(self.found + ([] if self._life is None else _problems(self._life.loop))))
 
     def ask(self, call: Callable[[Coordinator], Coroutine[Any, Any, T]]) -> T:
         """Make a call, again and again where the process dies in it."""

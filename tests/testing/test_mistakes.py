@@ -200,6 +200,15 @@ def test_a_fake_inside_a_client_is_given_beside_it() -> None:
     assert crash_everywhere(saga, Order(), [Till(payments), payments]).disturbances
 
 
+async def test_what_a_step_does_wrong_at_each_attempt_is_said_once() -> None:
+    """It is tried, and undone, many times."""
+    saga = Saga("till", input=Order, steps=[pay_at])
+    with Simulation(saga, provide=[Till(Payments())]) as sim:
+        await sim.start(saga, Order())
+        await sim.settle()
+        assert [one.check for one in sim.violations()] == ["nothing uncaught"]
+
+
 @dataclass
 class Basket:
     """An input that cannot be hashed."""
