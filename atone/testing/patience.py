@@ -43,13 +43,13 @@ class Patience:
             if not limit.expired():
                 raise
         finally:
-            self._limit = None
+            if self._limit is limit:  # or this one was given up, and it is that of another
+                self._limit = None
         raise TimeoutError(f"{NO_ANSWER}{call.timeout:g} s")
 
-    @property
-    def in_vain(self) -> bool:
-        """Whether the function under way was told to end long ago, and goes on."""
-        limit = self._limit
+    def in_vain(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the function that runs in a task was told to end long ago, and goes on."""
+        limit = self._limit if self._task is task else None
         due = limit.when() if limit is not None and limit.expired() else None
         return due is not None and asyncio.get_running_loop().time() > due + CALM
 

@@ -214,7 +214,7 @@ class Stage:
     def _wait_for(self, work: Coroutine[Any, Any, object], note: Callable[[Flaw, str], None]) -> object:
         """The result of a call; raises `_Named` where it does not end."""
         task = self._loop.create_task(work)
-        self._loop.run(lambda: task.done() or self.patience.in_vain)
+        self._loop.run(lambda: task.done() or self.patience.in_vain(task))
         if task.done():
             return task.result()
         self._workers.add(task)  # nobody can end it

@@ -72,6 +72,31 @@ def test_a_step_that_never_ends() -> None:
     assert flaws(polls, timeout=7) == {Flaw.LINGERS: ends}
 
 
+@pytest.mark.parametrize("seconds", [106, 10_000])
+def test_a_step_behind_one_that_does_not_end_is_tried_by_itself(seconds: int) -> None:
+    """Neither is it said to be the one that goes on, nor does the end of that one hide that it goes on as well."""
+
+    async def lingers(order: Order, payments: Payments, ctx: StepContext) -> str:
+        for _ in range(seconds):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+        return ""
+
+    async def polls(order: Order, payments: Payments, ctx: StepContext) -> str:
+        while not payments.standing(ctx.key):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.5)
+        return "paid"
+
+    first, last = step(name="first", timeout=3)(lingers), step(name="last", timeout=3)(polls)
+    second = step(name="second")(pay)
+    for one in (first, second, last):
+        one.compensation(repay)
+    found = rehearse(Saga("three", input=Order, steps=[first, second, last]), Order(), [Payments])
+    ends = "has not ended 100 s after its timeout: let asyncio.CancelledError out"
+    assert [one.detail for one in found] == [f"step 'first' {ends}", f"step 'last' {ends}"]
+
+
 def test_a_timeout_of_its_own_is_what_the_step_raises() -> None:
     """And not taken for that of the engine."""
 
