@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import define, field, frozen
 
 
@@ -27,4 +29,6 @@ class Ledger:
     closed: set[tuple[str, str]] = field(factory=set)  #: keys that were undone, for ever
     calls: list[tuple[str, str]] = field(factory=list)  #: every request that arrived: what was called, under which key
     sent: list[tuple[str, str]] = field(factory=list)  #: every request that left, whatever became of it
+    #: what was asked for in these, by what was called and under which key
+    arguments: dict[tuple[str, str], list[tuple[tuple[Any, ...], dict[str, Any]]]] = field(factory=dict)
     looked: list[tuple[str, str]] = field(factory=list)  #: every answer that was looked up, under which key

@@ -20,6 +20,7 @@ _SENTENCES = {
     Flaw.MISSING_COMPENSATION: "A compensation leaves nothing behind of what its action did, whatever is known of it.",
     Flaw.NOT_IDEMPOTENT: "A step that is called twice under one key has its effect once.",
     Flaw.KEY_VARIES: "A step hands out keys made from `ctx.key` alone, the same at each attempt.",
+    Flaw.REQUEST_VARIES: "A step asks for the same under one key: who knows the key gives the answer to the first.",
     Flaw.NEEDS_ACTION: "A compensation succeeds, with `None` for the result, when its action never happened.",
     Flaw.SWALLOWS: "A compensation that could not undo everything raises, so that it is called again.",
     Flaw.LINGERS: "A step begins nothing more once its timeout has come: others act in its place then.",

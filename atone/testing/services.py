@@ -77,6 +77,7 @@ class FakeService:
             return self.carry_out(call, key, args, kwargs)
         await world.alive()
         self.ledger.sent.append((call.name, key))
+        self.ledger.arguments.setdefault((call.name, key), []).append((args, kwargs))
         asked = world.asked(self.name, call.name, key)
         fate = self._fate(call, key, world)
         self._tell(f"{call.name}?" if fate is Fate.OK else f"{call.name}?  (will be: {fate.value.replace('_', ' ')})")

@@ -29,6 +29,7 @@ class Flaw(StrEnum):
     MISSING_COMPENSATION = "missing compensation"
     NOT_IDEMPOTENT = "not idempotent"
     KEY_VARIES = "key varies"
+    REQUEST_VARIES = "request varies"
     NEEDS_ACTION = "compensation needs its action"
     SWALLOWS = "swallows an error"
     LINGERS = "goes on after its timeout"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import re
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, cast
 
@@ -28,6 +29,8 @@ from .services import FakeService, tell_apart
 from .site import named
 from .spy import Flaw, awaiting, spying
 from .world import World
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class _Named(Exception):
@@ -148,6 +151,14 @@ class Stage:
         """Whether the participant that has this effect refuses an action whose key was undone."""
         return all(fake.tombstones for fake in self._fakes if fake.name == effect.partition(".")[0])
 
+    def varied(self) -> Iterator[tuple[str, str, str]]:
+        """Calls that asked for something else under a key that they had used before: what first, and what then."""
+        for fake in self._fakes:
+            for (call, _), asked in fake.ledger.arguments.items():
+                words = list(dict.fromkeys(_words(*one) for one in asked))
+                if len(words) > 1:
+                    yield f"{fake.name}.{call}", words[0], words[1]
+
     def astray(self) -> str:
         """What to do about an undo that was asked for under a key that no action had."""
         for fake in self._fakes:
@@ -240,6 +251,11 @@ class Stage:
     def _calls(self) -> int:
         """How many requests there were so far, on their way and at their end."""
         return sum(len(fake.ledger.sent) + len(fake.ledger.calls) for fake in self._fakes)
+
+
+def _words(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Arguments as they are written. Where an object lies says nothing of what it is."""
+    return _ADDRESS.sub("", ", ".join([*map(repr, args), *(f"{name}={one!r}" for name, one in kwargs.items())]))
 
 
 def _flaw(error: BaseException, otherwise: Flaw) -> Flaw:

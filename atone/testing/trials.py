@@ -60,6 +60,10 @@ class ActionTrial(Trial):
             self.note(
                 Flaw.NOT_IDEMPOTENT, f"step {name!r} was called twice under one key: {self._left(stage, effects)} twice"
             )
+        for call, said, other in stage.varied():
+            self.note(
+                Flaw.REQUEST_VARIES, f"step {name!r} called {call}({said}), and under the same key {call}({other})"
+            )
 
     def _unanswered(self) -> None:
         """Let each of its requests in turn take effect without an answer: at once, and when nobody waits for it."""

@@ -106,6 +106,16 @@ def test_a_timeout_of_its_own_is_what_the_step_raises() -> None:
     assert flaws(gives_up) == {Flaw.RAISES: "step 'pay' raised TimeoutError()"}
 
 
+def test_a_repeat_that_asks_for_something_else() -> None:
+    """Under the same key: the bank gives its first answer, and what the step believes is not what was done."""
+
+    async def haggle(order: Order, payments: Payments, ctx: StepContext) -> str:
+        return cast("str", await payments.charge(key=ctx.key, cents=order.cents // ctx.attempt, book=object()))
+
+    said = "step 'pay' called Payments.charge(cents=100, book=<object object>), and under the same key "
+    assert flaws(haggle) == {Flaw.REQUEST_VARIES: said + "Payments.charge(cents=50, book=<object object>)"}
+
+
 def test_a_result_that_cannot_be_kept() -> None:
     """Its step would be in doubt, every time."""
 
