@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from attrs import field
 
@@ -186,12 +186,21 @@ def _source(
 
 def _classes(types: Iterable[Any], offered: Iterable[Any]) -> tuple[Any, ...]:
     """The classes that values of these types have. A whole number is a float, too, where that is what was offered."""
-    found = tuple(get_origin(one) or one for one in types)
+    found = tuple(class_ for one in types for class_ in _run_time(one))
     return (*found, int) if float in found and int not in offered else found
 
 
+def _run_time(one: Any) -> tuple[Any, ...]:
+    """What values of a type are: a `Literal` is of its words' classes, a `NewType` of the one it is made from."""
+    if get_origin(one) is Literal:
+        return tuple({type(word) for word in get_args(one)})
+    while isinstance(one, NewType):
+        one = one.__supertype__
+    return (dict,) if is_typeddict(one) else (get_origin(one) or one,)
+
+
 def _is_askable(class_: Any) -> bool:
-    """Whether `isinstance` knows it, unlike a `Literal`, a `NewType` or a `TypedDict`."""
+    """Whether `isinstance` knows it."""
     try:
         isinstance(None, class_)
     except TypeError:
@@ -201,11 +210,15 @@ def _is_askable(class_: Any) -> bool:
 
 def _fits(given: Any, wanted: Iterable[Any]) -> bool:
     return any(
-        given == one
-        or (isinstance(given, type) and isinstance(one, type) and one is not object and issubclass(given, one))
+        given == one or (_is_class(given) and _is_class(one) and issubclass(given, one))
         for one in wanted
         if not (isinstance(one, type) and getattr(one, "_is_protocol", False))
     )
+
+
+def _is_class(one: Any) -> bool:
+    """Whether a value tells of it by its class: of `object` all do, of a `TypedDict` none."""
+    return isinstance(one, type) and one is not object and not is_typeddict(one)
 
 
 def _service(name: str, types: frozenset[Any], where: str, *, may_be_none: bool) -> FromService:

@@ -1,7 +1,7 @@
 """What each parameter is given: decided by type, and by name where types leave it open."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NewType, Protocol, runtime_checkable
+from typing import Any, Literal, NewType, Protocol, TypedDict, runtime_checkable
 
 import pytest
 from attrs import frozen
@@ -12,6 +12,10 @@ from atone.sagas.progress import Work
 from tests.sagas.shapes import Approve, Decline, Order, compensatable, plain
 
 Name = NewType("Name", str)
+
+
+class Row(TypedDict):
+    cents: int
 
 
 @frozen
@@ -187,6 +191,14 @@ def test_two_types_of_one_class_are_not_told_apart() -> None:
     """Two kinds of lists are lists: a refund that takes one of them would never be given any."""
     steps = [giving("a", list[int] | list[str]), needing(paid=list[int] | None)]
     refused(steps, "'paid' for one of several types that no value tells apart")
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(Name | str, Name), (Row | dict[str, int], Row)])
+def test_a_type_that_is_another_one_at_run_time_is_not_told_apart_from_that(given: Any, wanted: Any) -> None:
+    """A name is a text: a refund that takes one of them would never be given any."""
+    refused(
+        [giving("a", given), needing(paid=wanted | None)], "'paid' for one of several types that no value tells apart"
+    )
 
 
 def test_all_types_together_are_certain() -> None:
