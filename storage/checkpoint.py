@@ -28,6 +28,7 @@ class Checkpointer:
         self._path = path
         self._pages = 0
         self._warned = 0
+        self._forgotten = False  #: whether the file may lack pages that SQLite counts as moved
         self.epoch: int | None = None  #: of the lease that its store holds
         self.failures = 0
 
@@ -48,8 +49,16 @@ class Checkpointer:
             _LOG.warning("a checkpoint of %r failed (%s): its log grows until one succeeds", self._path, error)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        # Passive: it waits for nobody, and leaves what a reader still needs for the next time.
-        _, pages, moved = connection.execute("pragma wal_checkpoint(passive)").fetchone()
+        if self._forgotten:
+            self._write_anew(connection)
+        try:
+            # Passive: it waits for nobody, and leaves what a reader still needs for the next time.
+            _, pages, moved = connection.execute("pragma wal_checkpoint(passive)").fetchone()
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_FSYNC:
+                self._forgotten = True
+                self._write_anew(connection)  # now: whoever closes the file last makes a checkpoint without being asked
+            raise
         self._pages = 0
         (size,) = connection.execute("pragma page_size").fetchone()
         kept = (pages - moved) * size
@@ -58,3 +67,13 @@ class Checkpointer:
         elif kept >= 2 * self._warned:
             self._warned = kept
             _LOG.warning("the log of %r keeps %d MiB: a reader holds it back", self._path, kept >> 20)
+
+    def _write_anew(self, connection: sqlite3.Connection) -> None:
+        """Put every page into the log once more.
+
+        A checkpoint that a reader held back has moved pages without a sync, and SQLite counts them as moved. When the
+        sync of the next one fails, a system forgets what it could not write (Rebello et al., "Can Applications Recover
+        from fsync Failures?", 2020), and the one behind that would give up a log that alone still had these pages.
+        """
+        connection.execute("vacuum")
+        self._forgotten = False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+import sqlite3
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, closing, suppress
 from datetime import timedelta
 from functools import partialmethod
 from pathlib import Path
@@ -29,6 +31,8 @@ NEXT_SCHEMA = (
 )
 #: pages between two checkpoints: few, since the files here are small
 _PAGES = 60
+#: seconds for which somebody who browses sees the file as it was
+_GLANCE = 0.01
 #: the line in the book behind which the next release owns the file
 MONDAY_IS_OVER = "monday is over"
 _LIMITS = Limits(scan=0.04)
@@ -52,12 +56,33 @@ def coordinator(path: Path, book: Book, *, host: bool = True) -> Coordinator:
 
 async def day(path: Path, book: Book, placed: Sequence[Order], *, purge: bool = False, host: bool = True) -> None:
     """Open, serve some customers (and sweep up behind those of the day before), close."""
-    async with coordinator(path, book, host=host) as opened:
+    async with coordinator(path, book, host=host) as opened, browsing(path):
         if purge:
             await again(lambda: opened.purge(older_than=timedelta()))
         async with asyncio.TaskGroup() as tasks:
             for order in placed:
                 tasks.create_task(Customer(coordinator=opened, book=book, order=order).serve())
+
+
+@asynccontextmanager
+async def browsing(path: Path) -> AsyncGenerator[None]:
+    """Somebody looks at the file for a while, again and again: a checkpoint meanwhile moves but a part of the log."""
+
+    async def browse() -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            for verb in itertools.cycle(("begin", "commit")):
+                with suppress(sqlite3.Error):  # the faults of the disk are for all
+                    db.execute(verb)
+                    db.execute("select count(*) from sqlite_schema").fetchone()
+                await asyncio.sleep(_GLANCE)
+
+    browser = asyncio.create_task(browse())
+    try:
+        yield
+    finally:
+        browser.cancel()
+        with suppress(asyncio.CancelledError):
+            await browser
 
 
 def work(path: Path, notes: Path, placed: Sequence[Order], *, host: bool = True) -> None:

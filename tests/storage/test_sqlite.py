@@ -54,7 +54,9 @@ from atone.storage import (
 )
 from atone.storage.apply import Applier
 from atone.storage.checkpoint import Checkpointer
+from atone.storage.connection import writing
 from atone.storage.failure import translate
+from atone.storage.migration import MIGRATIONS
 from atone.storage.statements import STATEMENTS
 
 pytestmark = pytest.mark.anyio
@@ -702,6 +704,50 @@ async def test_former_owner_does_not_checkpoint(store: SqliteStore, path: str) -
     await fill(store, "a")
     assert Path(path).stat().st_size < 100_000
     await other.close()
+
+
+class ForgetfulDisk(sqlite3.Connection):
+    """A connection that meets one failed sync in a checkpoint."""
+
+    fails = False
+
+    def execute(self, sql: str, /, *args: Any) -> sqlite3.Cursor:
+        """Fail once, where that was asked for."""
+        if self.fails and "wal_checkpoint" in sql:
+            self.fails = False
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+        return super().execute(sql, *args)
+
+
+def test_pages_that_a_system_has_forgotten_with_a_failed_sync_are_written_anew(path: str) -> None:
+    """SQLite counts what a partial checkpoint has moved, and gives up the log in which alone these pages were safe."""
+    writing(path, MIGRATIONS).close()
+    raw = sqlite3.connect(path, isolation_level=None, factory=ForgetfulDisk)
+    raw.execute("create table pages (id integer primary key, word text) strict")
+    raw.executemany("insert into pages (word) values (?)", [("old" * 300,)] * 100)
+    raw.execute("pragma wal_checkpoint(passive)")
+    synced = Path(path).read_bytes()
+    checkpointer = Checkpointer(path)
+    checkpointer.epoch = 0
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        raw.execute("update pages set word = ? where id < 50", ("new" * 300,))
+        reader.execute("begin")
+        reader.execute("select count(*) from pages").fetchone()
+        raw.execute("update pages set word = ? where id >= 50", ("new" * 300,))
+        checkpointer.run(raw, due=0)
+        assert Path(path).read_bytes() != synced, "it has moved a part"
+    raw.fails = True
+    checkpointer.run(raw, due=0)
+    assert checkpointer.failures == 1
+    with Path(path).open("r+b") as file:
+        file.write(synced)  # what it read from memory meanwhile is not what the disk has
+    raw.close()
+    assert not Path(path + "-wal").exists()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
+        assert db.execute("select distinct substr(word, 1, 3) from pages").fetchall() == [("new",)]
 
 
 async def test_failed_checkpoint_is_counted_and_logged(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
