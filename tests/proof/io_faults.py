@@ -105,9 +105,10 @@ def _operations(day: Day, folder: Path) -> dict[str, int]:
 
 
 def prepare(seed: int, _size: int, folder: Path) -> Case:
-    """See what operations there are; each fault comes once before any comes twice."""
+    """See what operations there are; each fault comes once before any comes twice, and first all syncs that fail."""
     rehearsal = Rehearsal.of(folder)
     order = random.Random(seed).sample(rehearsal.faults, len(rehearsal.faults))
+    order.sort(key=lambda fault: (fault.kind, fault.fate) != ("s", errno.EIO))
 
     def case(index: int) -> Counts:
         fault = order[index % len(order)]
