@@ -1,5 +1,6 @@
 """A shop behind an HTTP interface, with its orders kept by atone in the same processes.
 
+    pip install ".[examples]"
     ORDERS_DB=orders.db uvicorn examples.service:app --workers 3 --timeout-graceful-shutdown 5
 
 One worker hosts the orders, the others stand by, and each answers every request. Kill any of them: another
@@ -214,7 +215,8 @@ async def events(order: Handle, after: int) -> AsyncIterator[str]:
 
 @app.get("/health")
 async def health(orders: Orders) -> dict[str, Any]:
-    """Say which worker answers, and whether it is the one that hosts."""
+    """Say which worker answers, and whether it is the one that hosts; fails where it cannot read orders."""
+    _ = [order.id async for order in orders.orders(limit=1)]
     return {"pid": os.getpid(), "hosting": orders.hosting}
 
 

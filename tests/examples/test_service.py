@@ -349,3 +349,17 @@ async def test_nothing_is_answered_after_the_shutdown(client: httpx.AsyncClient)
 
     with pytest.raises(CoordinatorClosed):
         await coordinator.order("k").status()
+
+
+async def test_a_worker_whose_coordinator_has_ended_is_not_healthy(client: httpx.AsyncClient) -> None:
+    """It would say that it stands by, for ever."""
+    working: Coordinator = service.app.state.coordinator
+    assert (await client.get("/health")).json()["hosting"]
+
+    async with service.lifespan(service.app):
+        pass
+    with pytest.raises(CoordinatorClosed):
+        await client.get("/health")
+
+    service.app.state.coordinator = working
+    assert (await client.get("/health")).json()["hosting"]
