@@ -57,8 +57,8 @@ class Host(Protocol):
     stage: Stage
     submit: Callable[[Write[Any], Callable[[Any], None]], None]
 
-    def committed(self, actor: Actor[Any], answers: tuple[tuple[int, str], ...]) -> None:
-        """The actor has moved on, and that is on disk: wake whoever watches."""
+    def committed(self, actor: Actor[Any], answers: tuple[tuple[int, str], ...], before: str) -> None:
+        """The actor has moved on from a status, and that is on disk: wake whoever watches."""
         ...
 
     def settled(self, actor: Actor[Any]) -> None:
@@ -274,11 +274,11 @@ class Actor(Generic[S]):
         """Stand where the commit has brought it, and act."""
         self.turn = None
         self.revision += 1
-        self.state, self.snapshot = turn.decision.state, turn.snapshot
+        before = self._stand(turn)
         self.pressed = self.pressed and not turn.replies
         if turn.snapshot.wake_at != self._wake_at:
             self.arm(turn.snapshot.wake_at)
-        self.host.committed(self, turn.decision.answers)
+        self.host.committed(self, turn.decision.answers, before)
         if turn.decision.effects and not self._act(turn.decision.effects):
             return
         if self.mailbox:
@@ -292,8 +292,13 @@ class Actor(Generic[S]):
         Nobody else will tell: whoever has read the disk meanwhile did not find it there.
         """
         if isinstance(result, Done):
-            self.state, self.snapshot = turn.decision.state, turn.snapshot
-            self.host.committed(self, turn.decision.answers)
+            self.host.committed(self, turn.decision.answers, self._stand(turn))
+
+    def _stand(self, turn: Turn[S]) -> str:
+        """Stand where a commit has brought it; the status before."""
+        before, self.snapshot = self.snapshot.status, turn.snapshot
+        self.state = turn.decision.state
+        return before
 
     def _refused(self, turn: Turn[S], result: Stale | Fenced | Unseen | StoreError) -> None:
         if isinstance(result, Unseen):

@@ -215,8 +215,10 @@ class Supervisor(Generic[S]):
 
     # ── what actors tell (see `Host`) ──
 
-    def committed(self, actor: Actor[S], answers: tuple[tuple[int, str], ...]) -> None:
-        """Pass the news on."""
+    def committed(self, actor: Actor[S], answers: tuple[tuple[int, str], ...], before: str) -> None:
+        """Pass the news on. That an actor stops, and waits for a person, is said as well where nobody watches."""
+        if actor.snapshot.status == self.quarantined != before:
+            logger.warning("actor %r is %s and waits for a person: its history says why", actor.id, self.quarantined)
         if actor.snapshot.phase is Phase.FINAL:
             self._ids.pop(actor.id, None)  # it may stay for an attempt that lingers, but its end will not be told again
             self.on_commit(actor, answers)

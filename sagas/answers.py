@@ -8,7 +8,7 @@ from enum import StrEnum
 class SendAnswer(StrEnum):
     """What became of a message."""
 
-    ACCEPTED = "ACCEPTED"  #: it is on disk and will be consumed, or set aside visibly
+    ACCEPTED = "ACCEPTED"  #: it is on disk, for as long as the order may need it
     DUPLICATE = "DUPLICATE"  #: a message with this id was accepted before
     ALREADY_FINISHED = "ALREADY_FINISHED"
     NOT_FOUND = "NOT_FOUND"

@@ -61,7 +61,7 @@ class Saga(Generic[I]):
     """What an order goes through. `input` is the class of what it is started with.
 
     Steps and awaited messages are numbered through as `slots`; `nodes` are what is done one after another,
-    each a tuple of slots. `deadline` is the time an order may take from its start until its pivot begins.
+    each a tuple of slots. `deadline` is the time an order may take until its pivot begins, once a host has begun it.
 
     Raises `DefinitionError` for a definition that could lose money or never run.
     """

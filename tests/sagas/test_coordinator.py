@@ -25,6 +25,7 @@ from atone import (
     StepFailed,
     StepStatus,
     StoreError,
+    VerbAnswer,
     WrongLoop,
     parallel,
     step,
@@ -211,6 +212,18 @@ async def test_a_coordinator_may_be_left_in_another_task() -> None:
     await asyncio.create_task(life.__aenter__())
     assert (await asyncio.create_task(life.run())).status is Status.COMPLETED
     await asyncio.create_task(life.leave())
+
+
+async def test_an_order_that_is_parked_is_said_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody may be watching it, and it waits for ever if need be."""
+    world = World()
+    world.script["tell"] = [PermanentError("no address")]
+    async with Life([line_of(effect("ship", undo=False, pivot=True), effect("tell", undo=False))], world) as life:
+        handle = await life.start()
+        await life.reach(Status.PARKED)
+        assert await handle.retry(9, by="me", why="looked at another") is VerbAnswer.STALE
+        said = [one for one in caplog.messages if "waits for a person" in one]
+        assert said == ["actor '1' is PARKED and waits for a person: its history says why"]
 
 
 async def test_a_failure_of_the_engine_shows_on_the_next_call(caplog: pytest.LogCaptureFixture) -> None:

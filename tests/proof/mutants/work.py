@@ -117,7 +117,7 @@ def outcome_told_early() -> Planted:
     def advance(self: Actor[Any], turn: Turn[Any]) -> Advance:
         before = self.state, self.snapshot
         self.state, self.snapshot = turn.decision.state, turn.snapshot
-        self.host.committed(self, turn.decision.answers)
+        self.host.committed(self, turn.decision.answers, before[1].status)
         self.state, self.snapshot = before
         return real(self, turn)
 
