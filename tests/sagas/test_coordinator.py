@@ -418,6 +418,8 @@ async def test_what_a_decorator_returns_behind_a_lapse_of_the_lease_costs_no_att
         assert supervisor is not None
         supervisor.stand_down("as if the lease had not been renewed")
         gate.set()
+        await settle()
+        assert log == [], "nothing is sent until the lease is certain again"
         assert (await life.outcome()).status is Status.COMPLETED
         assert log == ["charge"]
 
