@@ -13,6 +13,7 @@ from atone import (
     Retry,
     Status,
     StillUnknown,
+    parallel,
 )
 from tests.manual_runtime import settle
 from tests.sagas.harness import ONCE, TWICE, Life
@@ -192,6 +193,21 @@ async def test_the_grace_bounds_the_wait_and_the_history_says_so() -> None:
         gate.set()
         await settle()
         assert await life.status() is Status.COMPLETED
+
+
+async def test_no_step_waits_for_an_attempt_of_another_that_lingers() -> None:
+    """Only under one key must nothing be sent beside it: a member of a group goes on."""
+    world, gate = World(), asyncio.Event()
+    world.script["a"], world.script["b"] = [deaf(gate)], [OSError("line down")]
+    group = parallel(effect("a", timeout=0.5, retry=TWICE), effect("b", retry=TWICE))
+    async with Life([line_of(group)], world) as life:
+        await life.start()
+        await life.clock.advance(2)
+        sent = list(world.log)
+        gate.set()
+        assert sent == ["a#1", "b#1", "b#2"]
+        assert (await life.outcome()).status is Status.COMPLETED
+        assert "OVERLAP" not in await life.events()
 
 
 async def test_a_clock_that_is_set_forward_does_not_shorten_the_grace() -> None:
