@@ -102,6 +102,25 @@ async def test_a_watcher_in_a_process_that_does_not_host_sees_the_same() -> None
         assert waiting.result().status is Status.COMPLETED
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_who_waits_beside_the_host_is_told_of_an_end_that_came_before_the_first_look(*, leaves: bool) -> None:
+    """Whether the file is looked at next, or this process has come to host by then."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as host, host.beside(host=leaves) as other:
+        await host.start()
+        waiting = later(other.coordinator.order("1").outcome())
+        await settle()
+        gate.set()
+        await settle()
+        if leaves:
+            await host.leaving()
+        await other.clock.advance(2)
+        assert other.coordinator.hosting is leaves
+        assert waiting.done()
+        assert (await waiting).status is Status.COMPLETED
+
+
 async def test_many_watchers_of_one_order_see_the_same() -> None:
     """And leave nothing behind when they go."""
     world, gate = World(), asyncio.Event()
