@@ -8,7 +8,7 @@ from attrs import define, field
 
 from atone import StoreError
 from atone.actors import Ownership
-from atone.storage import Disk, Holder, Lease
+from atone.storage import Disk, Holder, Lease, StoreBusy
 from tests.faulty_store import FaultyMemory
 from tests.manual_runtime import Clock, ManualRuntime, settle
 
@@ -185,6 +185,28 @@ async def test_a_standby_bears_a_store_in_trouble() -> None:
     await second.clock.advance(5)
     assert not taking.done()
     second.store.sick = second.store.broken = False
+    await second.clock.advance(1)
+    assert taking.done()
+
+
+async def test_a_standby_does_not_open_a_busy_store_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is well, and whoever reads would be cut off."""
+    one, second = await two(gone=True)
+    await one.ownership.attempt()
+    recovered = []
+
+    async def busy(*_claim: object, **_options: object) -> None:
+        raise StoreBusy("orders.db", "somebody", 5.0)
+
+    async def recover() -> None:
+        recovered.append("recover")
+
+    monkeypatch.setattr(second.store, "claim", busy)
+    monkeypatch.setattr(second.store, "recover", recover)
+    taking = second.waiting()
+    await second.clock.advance(5)
+    assert recovered == []
+    monkeypatch.undo()
     await second.clock.advance(1)
     assert taking.done()
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from atone import Coordinator, SendAnswer, SqliteStore, Status, StoreUnavailable, receive
-from atone.storage import Write
+from atone.storage import StoreBusy, StoreError, Write, WriteRefused
 from atone.storage.errors import DiskFull
 from tests.sagas.harness import Life
 from tests.sagas.world import Approve, World, effect, line_of, shop
@@ -85,6 +85,28 @@ async def test_who_never_hosts_can_read_again_when_the_disk_can_be_read(
             await read(script)
         await script.clock.advance(5)
         assert await read(script)
+
+
+@pytest.mark.parametrize("error", [StoreBusy("orders.db", "somebody", 5.0), WriteRefused("orders.db", "one row")])
+async def test_a_store_that_is_busy_or_refuses_one_row_is_not_opened_again(error: StoreError) -> None:
+    """It is well, and to open it again would cut off who is reading."""
+    async with Life([shop()], World()) as host, host.beside(host=False) as script:
+        await host.start("1")
+        store, recovered = script.store, []
+
+        def submit(_write: Write[Any], done: Callable[[Any], None]) -> None:
+            asyncio.get_running_loop().call_soon(done, error)
+
+        async def recover() -> None:
+            recovered.append("recover")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "submit", submit)
+            patch.setattr(store, "recover", recover)
+            with pytest.raises(type(error)):
+                await script.coordinator.order("1").send(Approve(), id="x")
+            await script.clock.advance(5)
+        assert recovered == []
 
 
 async def test_who_reads_while_the_store_is_opened_again_does_not_have_it_opened_once_more() -> None:
