@@ -278,6 +278,18 @@ class Unspeakable(RecursionError):
         raise ZeroDivisionError
 
 
+async def test_who_watches_is_told_that_an_actor_was_set_aside() -> None:
+    """No commit of its own will tell."""
+    told = []
+    async with Shop(limits=Limits(poll=0.5, scan=1.0, intensity=Intensity(intensity=0))) as shop:
+        key = await shop.begin("a")
+        await shop.send("a", "sleep", b"3")
+        shop.supervisor.look_again = lambda: told.append(shop.record("a").snapshot.status)
+        shop.supervisor.post(key, Crash())
+        await settle()
+        assert told == ["PARKED"]
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [(Unspeakable(), "Unspeakable"), (RecursionError("\ud800"), "RecursionError: \\ud800")],

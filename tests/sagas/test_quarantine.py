@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 
 from atone import (
+    AnswerPending,
     Coordinator,
     ParkReason,
     Saga,
@@ -20,10 +21,10 @@ from atone import (
     receive,
     step,
 )
-from atone.actors import Intensity, Limits
-from atone.sagas.behaviour import OrderBehaviour
+from atone.actors import Actor, Intensity, Limits
+from atone.sagas.behaviour import OrderBehaviour, OrderState
 from atone.sagas.views import OrderStatus
-from atone.storage import Snapshot
+from atone.storage import Phase, Snapshot
 from tests.manual_runtime import settle
 from tests.sagas.harness import TWICE, Life, later
 from tests.sagas.world import Approve, Line, Order, World, effect, line_of, shop, slow_to_end
@@ -77,6 +78,22 @@ async def test_a_quarantined_order_is_set_aside_once() -> None:
             assert await life.coordinator.order("bad").send(Approve()) is SendAnswer.NEVER_EXPECTED
             revisions.add(life.disk.rows[life.disk.keys["bad"]].record.revision)
     assert len(revisions) == 1
+
+
+async def test_a_message_for_an_order_whose_bytes_cannot_be_read_leaves_it_as_it_was_set_aside() -> None:
+    """It is kept until they are mended, and costs no line of history."""
+    world = World()
+    life = await two_under_way(world)
+    spoil(life, "bad", b"garbage")
+    async with life.successor() as heir:
+        seen = await heir.reach(Status.PARKED, "bad")
+        before = life.disk.rows[life.disk.keys["bad"]].record
+        asking = later(heir.coordinator.order("bad").cancel("enough", by="eve", timeout=1))
+        await heir.clock.advance(2)
+        with pytest.raises(AnswerPending):
+            await asking
+        assert life.disk.rows[life.disk.keys["bad"]].record is before
+        assert (await heir.coordinator.order("bad").status()).park == seen.park
 
 
 async def test_a_wrong_checksum_in_the_file_is_noticed(tmp_path: Path) -> None:
@@ -251,6 +268,27 @@ async def test_an_order_that_has_ended_is_not_set_aside(monkeypatch: pytest.Monk
         poison.id = None
         assert (await handle.status()).status is Status.COMPLETED
         assert (await handle.outcome(timeout=0)).status is Status.COMPLETED
+
+
+async def test_who_waits_is_told_of_an_end_whose_news_raised() -> None:
+    """The end is on disk, and nothing is kept of an actor that will not be taken up again."""
+    async with Life([shop()], World()) as life:
+        handle = await life.start()
+        supervisor = life.coordinator._access.supervisor
+        assert supervisor is not None
+        publish = supervisor.on_commit
+
+        def raises(actor: Actor[OrderState], answers: tuple[tuple[int, str], ...]) -> None:
+            if actor.snapshot.phase is Phase.FINAL:
+                raise ZeroDivisionError
+            publish(actor, answers)
+
+        supervisor.on_commit = raises
+        waiting = later(handle.outcome())
+        await settle()
+        assert waiting.done()
+        assert (await waiting).status is Status.COMPLETED
+        assert supervisor.actors == {}
 
 
 async def test_an_order_set_aside_before_it_was_begun_is_begun_by_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
