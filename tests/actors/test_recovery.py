@@ -19,6 +19,8 @@ pytestmark = pytest.mark.anyio
 OTHER = Definition("other", 1, "f")
 #: Few at a time, so that a few strangers fill a page.
 NARROW = Limits(poll=0.5, scan=1.0, page=4)
+#: A store in trouble is opened again after 25 seconds, and nothing is looked for before 100.
+SELDOM = Limits(poll=100.0, scan=100.0)
 
 
 def sleeper(shop: Shop, id: str, wake_at: float, definition: Definition = KIND) -> None:
@@ -340,3 +342,74 @@ async def test_a_cancel_that_is_noticed_during_a_read_that_fails_goes_first() ->
         shop.supervisor.wake(1, Call.WORK)
         await shop.clock.advance(5)
         assert asked[:2] == [[1], [1]]
+
+
+async def test_a_message_in_memory_that_the_trouble_has_taken_is_noticed_again() -> None:
+    """A scan had passed it while its commit was on its way; the actor is idle, and nothing else would call it."""
+    async with Shop() as shop:
+        key = await shop.begin("a")
+        held: list[Callable[[Any], None]] = []
+        submit = shop.supervisor.submit
+        shop.supervisor.submit = lambda _write, done: held.append(done)
+        await shop.send("a", "add", b"3")
+        await shop.clock.advance(2)
+        assert shop.supervisor.actors[key].mailbox.messages == ()
+        shop.supervisor.submit = submit
+        held.pop()(StoreUnavailable("the disk is in trouble"))
+        await shop.clock.advance(2)
+        assert shop.state("a") == Count(3)
+
+
+async def test_a_message_that_came_during_the_trouble_is_taken_up_as_soon_as_it_is_over() -> None:
+    """No scan is waited for."""
+    async with Shop(limits=SELDOM) as shop:
+        key = await shop.begin("a")
+        assert key not in shop.supervisor.actors
+        shop.supervisor.unknown(StoreUnavailable("the disk is in trouble"))
+        await shop.send("a", "add")
+        assert shop.state("a").total == 0
+        await shop.clock.advance(25)
+        assert shop.state("a").total == 1
+
+
+async def test_a_report_that_was_kept_during_the_trouble_is_taken_up_as_soon_as_it_is_over() -> None:
+    """No scan is waited for."""
+    async with Shop(limits=SELDOM) as shop:
+        shop.wall.at_once = False
+        key = await shop.begin("a")
+        shop.store.sick = True
+        shop.wall.end(key, Show(0))
+        await settle()
+        assert shop.state("a").showing
+        await shop.clock.advance(25)
+        assert not shop.state("a").showing
+        assert shop.wall.shown == [(key, 0)]
+
+
+async def test_a_host_that_was_replaced_during_the_trouble_learns_it_before_it_goes_on() -> None:
+    """It takes nothing up, and leaves the rest to the new owner."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        await shop.begin("a")
+        shop.supervisor.unknown(StoreUnavailable("the disk is in trouble"))
+        other = await Shop(shop.disk, shop.clock).open()
+        await shop.clock.advance(0.3)
+        assert shop.supervisor.lost.is_set()
+        assert shop.supervisor.sick.is_set()
+        other.die()
+
+
+async def test_a_host_that_is_not_sure_of_its_lease_takes_nothing_up() -> None:
+    """Each try would cost a commit, and begin no work."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        await shop.begin("a")
+        shop.fresh = False
+        shop.supervisor.stand_down("as if the lease had not been renewed")
+        before = shop.record("a").revision
+        await shop.clock.advance(5)
+        assert shop.supervisor.sick.is_set()
+        assert shop.record("a").revision == before
+        shop.fresh = True
+        await shop.clock.advance(5)
+        assert shop.wall.shown == [(1, 0), (1, 0)]
