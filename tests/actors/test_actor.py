@@ -190,6 +190,31 @@ async def test_a_report_that_came_during_the_trouble_is_kept() -> None:
         assert shop.wall.shown == [(key, 0)]
 
 
+async def test_an_actor_whose_first_commit_failed_is_begun_once() -> None:
+    """It learns from the disk that it was not begun, and not from what its last life had taken as well."""
+    async with Shop() as shop:
+        await shop.create("a")
+        shop.store.fail_at = (shop.store.writes + 1, "before")
+        await shop.clock.advance(5)
+        assert shop.events("a") == ["BEGUN", "SHOWN"]
+        assert [total for _, total in shop.wall.shown] == [0]
+
+
+async def test_an_actor_whose_resumption_could_not_be_committed_is_resumed_once() -> None:
+    """The death before it counts once as well."""
+    async with Shop() as first:
+        first.wall.at_once = False
+        await first.begin("a")
+        first.die()
+    heir = first.successor()
+    heir.wall.at_once = False
+    heir.store.fail_at = (1, "before")
+    async with heir:
+        await heir.clock.advance(5)
+        assert heir.events("a") == ["BEGUN", "RESUMED"]
+        assert heir.state("a").deaths == 1
+
+
 async def test_an_effect_under_way_during_the_trouble_is_not_repeated() -> None:
     """It lives on, and the reloaded actor knows."""
     async with Shop() as shop:
@@ -248,8 +273,7 @@ async def test_an_actor_that_somebody_else_moved_on_is_read_again() -> None:
         assert key in shop.supervisor.actors
         shop.supervisor.actors[key].revision -= 1
         await shop.send("a", "add", b"3")
-        await shop.clock.advance(1)
-        assert shop.state("a").total == 3
+        assert shop.state("a").total == 3, "at once: no scan is waited for"
 
 
 async def test_a_fenced_host_stops_at_once() -> None:
