@@ -11,8 +11,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,7 @@ from atone.storage import (
     connection,
     migration,
     queries,
+    sqlite,
 )
 from atone.storage.apply import Applier
 from atone.storage.checkpoint import Checkpointer
@@ -157,6 +160,25 @@ async def test_file_that_is_no_database_is_refused(path: str) -> None:
     with pytest.raises(NotAStore):
         await SqliteStore(path).open()
     assert Path(path).read_bytes() == b"my diary " * 1000
+
+
+async def test_store_that_cannot_be_opened_leaves_no_thread(path: str) -> None:
+    """A service may try for days."""
+    Path(path).write_bytes(b"my diary " * 1000)
+    before = set(threading.enumerate())
+    with pytest.raises(NotAStore):
+        await SqliteStore(path).open()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=2)
+        assert not thread.is_alive()
+
+
+async def test_connection_that_was_closed_says_that_the_store_is_opened_again(path: str) -> None:
+    """A call may be on its way to it at that moment, and is to be repeated."""
+    writer = await connection.Connection.open(partial(connection.writing, path, migration.MIGRATIONS))
+    await writer.close()
+    with pytest.raises(StoreUnavailable, match="repeat the call"):
+        await writer.run(lambda raw: raw.total_changes)
 
 
 @pytest.mark.parametrize("statement", ["create table t(x)", "pragma user_version = 3", "pragma application_id = 9"])
@@ -465,6 +487,34 @@ async def test_file_that_opens_and_takes_no_write_has_not_recovered(store: Sqlit
             assert await store.find("a") is not None
     await store.recover()
     await begin(store, "b")
+
+
+async def test_file_that_took_no_write_is_not_kept_from_others(store: SqliteStore, path: str) -> None:
+    """What was tried is rolled back: an open transaction would lock every other process out."""
+
+    def refuse(raw: sqlite3.Connection) -> None:
+        raw.set_authorizer(
+            lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_UPDATE else sqlite3.SQLITE_OK
+        )
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        refuse(raw)
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            sqlite._prove(raw)
+        assert not raw.in_transaction
+    await begin(store, "a")
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 5, 8, 13])
+async def test_recovery_that_is_given_up_is_finished_all_the_same(store: SqliteStore, turns: int) -> None:
+    """It has closed what was open: whoever gave it up would leave a store that nobody can use."""
+    recovering = asyncio.create_task(store.recover())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    recovering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await recovering
+    await begin(store, "a")
 
 
 async def test_full_database_recovers_when_there_is_room(store: SqliteStore) -> None:
