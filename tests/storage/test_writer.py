@@ -140,6 +140,18 @@ async def test_a_write_that_is_hurried_goes_with_the_urgent_ones() -> None:
     assert len(answers) == len(writes) + 1
 
 
+async def test_nothing_is_kept_of_a_write_that_was_hurried() -> None:
+    """Many are, in the life of a service."""
+    shelf = Shelf()
+    writer = Writer(shelf.commit)
+    write = data()
+    writer.submit(write, lambda _: None)
+    writer.hurry(write)
+    await writer.close(StoreClosed("x"))
+    assert shelf.batches == [[write]]
+    assert writer._hurried == []
+
+
 @pytest.mark.parametrize("idle", [False, True])
 async def test_an_urgent_answer_does_not_wait_for_those_of_the_batch_before(*, idle: bool) -> None:
     """Thousands of these may take longer than a small commit; whether the disk is busy meanwhile or not."""
