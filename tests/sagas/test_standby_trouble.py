@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from atone import Coordinator, SendAnswer, SqliteStore, Status, StoreUnavailable, receive
+from atone import Coordinator, CoordinatorFailed, SendAnswer, SqliteStore, Status, StoreUnavailable, receive
 from atone.storage import StoreBusy, StoreError, Write, WriteRefused
 from atone.storage.errors import DiskFull
 from tests.sagas.harness import Life
@@ -107,6 +107,39 @@ async def test_a_store_that_is_busy_or_refuses_one_row_is_not_opened_again(error
                 await script.coordinator.order("1").send(Approve(), id="x")
             await script.clock.advance(5)
         assert recovered == []
+
+
+async def test_who_waits_beside_the_host_is_told_although_the_file_could_not_be_followed() -> None:
+    """Nobody else calls the store then, and nobody else would notice."""
+    world, gate = World(), asyncio.Event()
+    world.script["charge"] = [gate]
+    async with Life([shop()], world) as host, host.beside(host=False) as script:
+        await host.start("1")
+        waiting = asyncio.ensure_future(script.coordinator.order("1").outcome())
+        await script.clock.advance(2)
+        script.store.sick = True
+        await script.clock.advance(2)
+        gate.set()
+        await script.clock.advance(5)
+        assert waiting.done()
+        assert (await waiting).status is Status.COMPLETED
+
+
+async def test_who_waits_at_a_standby_whose_engine_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would wait for news that nobody looks for any more."""
+    world = World()
+    world.script["charge"] = [asyncio.Event()]
+
+    async def broken() -> int:
+        raise ZeroDivisionError
+
+    async with Life([shop()], world) as host, host.beside() as standby:
+        await host.start("1")
+        monkeypatch.setattr(standby.store, "last_seq", broken)
+        waiting = asyncio.ensure_future(standby.coordinator.order("1").outcome())
+        await standby.clock.advance(2)
+        assert waiting.done()
+        assert isinstance(waiting.exception(), CoordinatorFailed)
 
 
 async def test_who_reads_while_the_store_is_opened_again_does_not_have_it_opened_once_more() -> None:
