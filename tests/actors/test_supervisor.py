@@ -278,6 +278,24 @@ class Unspeakable(RecursionError):
         raise ZeroDivisionError
 
 
+async def test_a_creation_that_is_refused_harms_nobody_else() -> None:
+    """The row was at fault, and the store is well."""
+    async with Shop() as shop:
+        shop.wall.at_once = False
+        key = await shop.begin("a")
+        submit = shop.supervisor.submit
+
+        def refuse(_write: object, done: Callable[[Any], None]) -> None:
+            asyncio.get_running_loop().call_soon(done, WriteRefused("a", "odd"))
+
+        shop.supervisor.submit = refuse
+        with pytest.raises(WriteRefused):
+            await shop.begin("b")
+        shop.supervisor.submit = submit
+        assert not shop.supervisor.sick.is_set()
+        assert list(shop.supervisor.actors) == [key]
+
+
 async def test_who_watches_is_told_that_an_actor_was_set_aside() -> None:
     """No commit of its own will tell."""
     told = []
