@@ -517,6 +517,19 @@ async def test_recovery_that_is_given_up_is_finished_all_the_same(store: SqliteS
     await begin(store, "a")
 
 
+async def test_what_is_read_at_once_is_of_one_moment(store: SqliteStore) -> None:
+    """However many statements that takes: an order must not be seen with the messages of a later one."""
+
+    def look_twice(raw: sqlite3.Connection) -> tuple[Any, Any]:
+        before = raw.execute("select proofs from lease").fetchone()
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute(STATEMENTS["prove"])
+        return before, raw.execute("select proofs from lease").fetchone()
+
+    before, after = await store._read(look_twice)
+    assert before == after
+
+
 async def test_full_database_recovers_when_there_is_room(store: SqliteStore) -> None:
     """SQLITE_FULL is named as such; nothing of the transaction is on disk."""
     await begin(store, "a")
