@@ -9,17 +9,22 @@ import pytest
 
 from atone.storage import (
     Accept,
+    Advance,
+    Create,
+    Definition,
     DiskFailed,
     DiskFull,
     Done,
     Lane,
+    Phase,
     Renew,
+    Snapshot,
     StoreBusy,
     StoreClosed,
     StoreUnavailable,
     Write,
 )
-from atone.storage.writer import BATCH_BYTES, BATCH_WRITES, BRISK_WRITES, SLICE, Writer, answer
+from atone.storage.writer import BATCH_BYTES, BATCH_WRITES, BRISK_WRITES, SLICE, Writer, answer, weigh
 
 pytestmark = pytest.mark.anyio
 
@@ -192,6 +197,17 @@ async def test_batch_has_a_limit_of_bytes_and_takes_at_least_one() -> None:
         writer.submit(data(size=size), answers.append)
     await writer.close(StoreClosed("x"))
     assert [len(batch) for batch in shelf.batches] == [2, 1, 1, 1]
+
+
+def test_every_payload_weighs() -> None:
+    """A commit of large values that counted as small ones would hold everybody up."""
+    snapshot, definition = Snapshot("NEW", Phase.IDLE, b"123"), Definition("kind", 1, "f")
+    parts = (("one", b"12345"), ("two", b"1234567"))
+    assert weigh(data(size=11)) == 11
+    assert weigh(Create("a", definition, b"1", 1.0, snapshot, ())) == 1 + 3
+    assert weigh(Create("a", definition, b"1", 1.0, snapshot, (), parts=parts)) == 1 + 3 + 5 + 7
+    assert weigh(Advance(1, 1, 1, 1.0, snapshot, (), parts=parts)) == 3 + 5 + 7
+    assert weigh(Renew(1, 1.0)) == 0
 
 
 async def test_callbacks_leave_the_loop_room() -> None:
