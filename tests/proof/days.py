@@ -69,11 +69,10 @@ async def browsing(path: Path) -> AsyncGenerator[None]:
     """Somebody looks at the file for a while, again and again: a checkpoint meanwhile moves but a part of the log."""
 
     async def browse() -> None:
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as db:  # a fault is for all
             for verb in itertools.cycle(("begin", "commit")):
-                with suppress(sqlite3.Error):  # the faults of the disk are for all
-                    db.execute(verb)
-                    db.execute("select count(*) from sqlite_schema").fetchone()
+                db.execute(verb)
+                db.execute("select count(*) from sqlite_schema").fetchone()
                 await asyncio.sleep(_GLANCE)
 
     browser = asyncio.create_task(browse())
