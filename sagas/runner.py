@@ -205,12 +205,11 @@ class Runner:
         """Seconds in which it may still end by itself.
 
         The planner counts those of one that timed out by the clock on the wall, which may be set: no money on that.
+        A probe has no effect, and nothing waits for its end.
         """
         if attempt.stopped:
             return self.overlap_grace
-        if (
-            attempt.expired is None or attempt.run.work is Work.PROBE
-        ):  # a probe has no effect: nothing waits for its end
+        if attempt.expired is None or attempt.run.work is Work.PROBE:
             return 0.0
         return attempt.expired + self.overlap_grace - self.runtime.monotonic()
 

@@ -54,6 +54,12 @@ class Life:
         if self.alive and not self.left:
             await self.leave()
 
+    def lapse(self) -> None:
+        """The lease is not certain for a moment: what runs is cut off, and the store is read anew."""
+        supervisor = self.coordinator._access.supervisor
+        assert supervisor is not None
+        supervisor.stand_down("as if the lease had not been renewed")
+
     def leaving(self) -> "asyncio.Future[None]":
         """Begin to leave in good order; what takes time waits for the test to let it pass."""
         self.left = True

@@ -414,9 +414,7 @@ async def test_what_a_decorator_returns_behind_a_lapse_of_the_lease_costs_no_att
         gate = life.runtime.gate = asyncio.Event()
         await life.start()
         await settle()
-        supervisor = life.coordinator._access.supervisor
-        assert supervisor is not None
-        supervisor.stand_down("as if the lease had not been renewed")
+        life.lapse()
         gate.set()
         await settle()
         assert log == [], "nothing is sent until the lease is certain again"

@@ -241,9 +241,7 @@ async def test_an_order_set_aside_at_the_news_that_its_next_attempt_goes_beside_
     async with Life([line_of(effect("charge"))], world, options=options) as life:
         await life.start()
         await settle()
-        supervisor = life.coordinator._access.supervisor
-        assert supervisor is not None
-        supervisor.stand_down("as if the lease had not been renewed")
+        life.lapse()
         await life.clock.advance(5)
         poison = Poison(monkeypatch, "1")
         await life.reach(Status.PARKED)

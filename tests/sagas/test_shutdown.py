@@ -366,9 +366,7 @@ async def test_an_attempt_that_waits_for_the_one_before_it_is_not_sent_while_the
     async with Life([saga], World(), options={"overlap_grace": 90}) as life:
         await life.start()
         await settle()
-        supervisor = life.coordinator._access.supervisor
-        assert supervisor is not None
-        supervisor.stand_down("as if the lease had not been renewed")
+        life.lapse()
         await life.clock.advance(5)
         leaving = life.leaving()
         await life.clock.advance(0.5)
@@ -388,9 +386,7 @@ async def test_what_was_cut_off_may_end_while_the_host_leaves() -> None:
     async with Life([line_of(effect("charge"))], world) as life:
         await life.start()
         await settle()
-        supervisor = life.coordinator._access.supervisor
-        assert supervisor is not None
-        supervisor.stand_down("as if the lease had not been renewed")
+        life.lapse()
         await life.clock.advance(2)
         leaving = life.leaving()
         await life.clock.advance(5)

@@ -145,13 +145,6 @@ async def test_trouble_while_leaving_costs_nothing() -> None:
     assert len(world.applied) == 4
 
 
-def stand_down(life: Life) -> None:
-    """Let the process believe that it has lost the lease: nobody can lose one on request."""
-    supervisor = life.coordinator._access.supervisor
-    assert supervisor is not None
-    supervisor.stand_down("as if the lease had not been renewed")
-
-
 async def test_a_thread_that_outlives_the_loss_of_the_lease_is_not_joined_by_a_second() -> None:
     """Nothing can end a thread: the order waits for it, and takes its result."""
     gate = asyncio.Event()
@@ -164,7 +157,7 @@ async def test_a_thread_that_outlives_the_loss_of_the_lease_is_not_joined_by_a_s
         life.runtime.gate = gate
         await life.start()
         await settle()
-        stand_down(life)
+        life.lapse()
         await life.clock.advance(3)
         assert calls == ["charge"], "the heal has read the order again, and its attempt still runs"
         gate.set()
@@ -181,7 +174,7 @@ async def test_an_attempt_that_was_cut_off_and_has_not_ended_is_not_joined_by_a_
     async with Life([shop()], world, options={"overlap_grace": 90}) as life:
         await life.start()
         await settle()
-        stand_down(life)
+        life.lapse()
         await life.clock.advance(3)
         assert world.log == ["reserve#1", "charge#1"]
         await life.clock.advance(30)
@@ -200,7 +193,7 @@ async def test_the_grace_bounds_the_wait_for_what_was_cut_off_and_the_history_sa
     async with Life([shop()], world, options={"overlap_grace": 10}) as life:
         await life.start()
         await settle()
-        stand_down(life)
+        life.lapse()
         await life.clock.advance(10)
         before = list(world.log)
         await life.clock.advance(3)
@@ -232,7 +225,7 @@ async def test_a_compensation_in_a_thread_waits_for_an_action_that_was_cut_off_a
     async with Life([Saga("s", input=Order, steps=[once])], World(), options={"overlap_grace": 90}) as life:
         await life.start()
         await settle()
-        stand_down(life)
+        life.lapse()
         await life.clock.advance(40)
         assert log == []
         closing.set()
@@ -257,7 +250,7 @@ async def test_a_commit_of_an_order_that_was_given_up_meanwhile_is_told() -> Non
             asyncio.get_running_loop().call_soon(held.pop())
 
         supervisor.look_again = look
-        stand_down(life)
+        life.lapse()
         await life.clock.advance(5)
         assert waiting.result().status is Status.COMPENSATED
         assert cancelling.result() is CancelAnswer.ACCEPTED
@@ -270,7 +263,7 @@ async def test_a_request_decided_by_a_commit_of_an_order_that_was_given_up_is_an
         held = hold_a_commit(life)
         suspending = later(handle.suspend(by="bob", why="a moment"))
         await settle()
-        stand_down(life)
+        life.lapse()
         await life.clock.advance(0.25)
         held.pop()()
         await life.clock.advance(5)
